@@ -1,0 +1,25 @@
+// What users ask of the controller, as data: the API turns each request into one command, the
+// loop folds it into the state and answers when that is on disk.
+
+import type { Deployment, Service, ServiceConfig } from '#shared/model.ts'
+
+export type Command =
+  | { kind: 'deploy'; config: ServiceConfig }
+  | { kind: 'scale'; service: string; concurrency: number }
+  | { kind: 'stop'; service: string }
+  | { kind: 'start'; service: string }
+  | { kind: 'remove'; service: string }
+  | { kind: 'drain'; node: string }
+  | { kind: 'undrain'; node: string }
+  /** Lifts the freeze of re-placement: the sysadmin says that the nodes are really gone. */
+  | { kind: 'unfreeze' }
+  /** `version` is the one that the change is based on; a stale one is refused (Q13, S30). */
+  | { kind: 'put_config'; version: number; text: string; by: 'api' | 'file' }
+  | { kind: 'test_alert' }
+
+export type CommandResult = {
+  service?: Service
+  deployment?: Deployment
+  config?: { version: number; restart_required: string[] }
+  mail?: { id: string }
+}

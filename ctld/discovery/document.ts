@@ -1,0 +1,70 @@
+// The small part of the controller's state: one JSON document, written whole. Nothing in it grows
+// with the number of instances; each list has a named limit.
+
+import type { IncidentKind, Mail, NodeState, Service } from '#shared/model.ts'
+
+export const DOCUMENT_FORMAT = 1
+export const CONFIG_HISTORY_MAX = 20
+export const INCIDENTS_MAX = 200
+export const OUTBOX_MAX = 500
+
+export type StateDocument = {
+  format: typeof DOCUMENT_FORMAT
+  /** Grows with each start of the controller; in every order to an agent. */
+  epoch: number
+  config: ConfigVersion[]
+  /** Name of the worker that got the last instance (Q01). */
+  cursor: string | null
+  services: Service[]
+  nodes: NodeMark[]
+  /** Set while re-placement is frozen because more than half of the nodes vanished at once. */
+  frozen: { since: number; nodes: string[] } | null
+  incidents: Incident[]
+  outbox: OutboxMail[]
+}
+
+/** One accepted text of the controller's configuration; the last one is in force. */
+export type ConfigVersion = {
+  version: number
+  text: string
+  at: number
+  by: 'start' | 'api' | 'file'
+}
+
+/** What is remembered of a node across a restart of the controller. */
+export type NodeMark = {
+  name: string
+  state: NodeState
+  /** Wall instant of its last change of state. */
+  changedAt: number
+  why: string
+  /** Operator's drain, beside the one in the topology. */
+  drained: boolean
+  restartAttempts: number
+}
+
+/** One matter that the sysadmin is told of: one mail when it opens, one when it is over (Q19). */
+export type Incident = {
+  id: string
+  kind: IncidentKind
+  /** What it is about: node names, or the service. Grouped incidents have many. */
+  subjects: string[]
+  state: 'gathering' | 'open' | 'recovered'
+  openedAt: number
+  /** Wall instant at which the next mail about it is due: the first, a reminder or the recovery. */
+  mailAt: number | null
+  recoveredAt: number | null
+  /** Sentences, oldest first: what was moved, what could not be, who came back. */
+  story: string[]
+  mails: number
+}
+
+export type OutboxMail = {
+  id: string
+  incident: string | null
+  mail: Mail
+  tries: number
+  /** Wall instant before which it is not tried again. */
+  nextAt: number
+  lastError: string | null
+}

@@ -1,0 +1,108 @@
+// What the controller is given instead of reaching for the world: its disk, its agents, its data
+// plane, its mail. Each has one real edge and one fake, and both pass the same contract test.
+
+import type {
+  BalanceRule,
+  ClusterEvent,
+  Deployment,
+  Instance,
+  Machine,
+  Mail,
+} from '#shared/model.ts'
+import type { Clock, Dice, Ids, Log } from '#shared/ports.ts'
+import type { Assignment, OrderAnswer } from '#shared/wire.ts'
+import type { StateDocument } from './discovery/document.ts'
+
+export type CtldPorts = {
+  clock: Clock
+  ids: Ids
+  dice: Dice
+  log: Log
+  store: Store
+  agents: AgentClient
+  machines: Machines
+  dataPlane: DataPlane
+  mailer: Mailer
+}
+
+/**
+ * The controller's durable state. The small document (configuration, services, cursor, nodes,
+ * incidents, outbox) is one file kept by lowdb; what grows with the number of instances stands in
+ * records, written one by one.
+ */
+export type Store = {
+  load(): Promise<Loaded>
+  /**
+   * Resolves when all of it is on disk. Rejects with TucanoError `store_failed`; then nothing of
+   * the records was written and the document is the old one or the new one, never a torn one.
+   */
+  commit(changes: StoreChanges): Promise<void>
+  /** Events with a cursor above `after`, oldest first. */
+  events(after: number, limit: number): Promise<ClusterEvent[]>
+  close(): Promise<void>
+}
+
+export type Loaded = {
+  /** undefined: a new data folder. */
+  document: StateDocument | undefined
+  instances: Instance[]
+  deployments: Deployment[]
+  lastEventCursor: number
+  /** What the user must be told: a file was unreadable and kept aside, a backup was loaded. */
+  notices: string[]
+}
+
+export type StoreChanges = {
+  document?: StateDocument
+  instances: { put: Instance[]; remove: string[] }
+  deployments: { put: Deployment[]; remove: string[] }
+  events: ClusterEvent[]
+}
+
+/** Calls to agents. Each has a total timeout of its own and rejects with TucanoError. */
+export type AgentClient = {
+  order(machine: Machine, assignment: Assignment): Promise<OrderAnswer>
+  /** Asks the agent's health endpoint; resolves when it answered within `timeoutMs`. */
+  probe(machine: Machine, timeoutMs: number): Promise<void>
+}
+
+/** Runs a machine's restart command (no shell). Rejects when it fails or takes too long. */
+export type Machines = { restart(command: readonly string[], timeoutMs: number): Promise<void> }
+
+export type Mailer = { send(mail: Mail): Promise<void> }
+
+/**
+ * The seam to the engine that carries the traffic. `publish` hands over the whole table, which
+ * replaces the former one in one step; what the engine sees comes back as observations.
+ */
+export type DataPlane = {
+  publish(table: RouteTable): void
+  observe(listener: (observation: Observation) => void): void
+}
+
+export type RouteTable = { version: number; routes: Route[] }
+
+/** All that is needed to route a service's requests. Routes are sorted by service. */
+export type Route = {
+  service: string
+  /** Lower case, without port; the service's name is always one of them. */
+  hosts: string[]
+  /** Path prefixes: `/svc/<name>/` always, the configured one where there is one. */
+  paths: string[]
+  publicPort?: number
+  balance: BalanceRule
+  connectMs: number
+  responseMs: number
+  /** Empty: the answer is 503 with Retry-After (T07, Q09). */
+  targets: Target[]
+}
+
+/** `weight` 1..10 (Q10). Sorted by instance. */
+export type Target = { instance: string; node: string; host: string; port: number; weight: number }
+
+export type Observation =
+  /** An instance that left the table has no request in flight any more. */
+  | { kind: 'drained'; instance: string }
+  /** A connection to it was refused or reset before any answer. */
+  | { kind: 'unreachable'; instance: string; error: string }
+  | { kind: 'listener_failed'; port: number; error: string }

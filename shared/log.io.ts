@@ -1,0 +1,24 @@
+// Structured log lines on standard error, by pino. Secrets never get here: they are read by
+// reference and kept out of every object that is logged; `redact` is the second line of defence.
+
+import { pino } from 'pino'
+import type { Log } from './ports.ts'
+
+const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof levels)[number]
+
+export function isLogLevel(text: string): text is LogLevel {
+  return (levels as readonly string[]).includes(text)
+}
+
+export function createLog(name: string, level: LogLevel): Log {
+  return pino(
+    {
+      name,
+      level,
+      redact: ['token', 'password', '*.token', '*.password', 'headers.authorization'],
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    pino.destination({ dest: 2, sync: true }),
+  )
+}
