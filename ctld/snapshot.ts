@@ -1,0 +1,86 @@
+// What the controller lets others read: one consistent view, made anew after each step. The API,
+// and later the page and GraphQL, read this and nothing else.
+
+import type {
+  ClusterEvent,
+  Deployment,
+  Instance,
+  Machine,
+  NodeMetrics,
+  NodeState,
+  Service,
+} from '#shared/model.ts'
+import type { Ack, Report } from '#shared/wire.ts'
+import type { Command, CommandResult } from './commands.ts'
+import type { ConfigVersion, Incident } from './discovery/document.ts'
+
+export type Snapshot = {
+  /** Grows with each step that changed something. */
+  version: number
+  epoch: number
+  /** Wall instant of this start. */
+  startedAt: number
+  topology: readonly Machine[]
+  /** All workers, in the order of the topology. */
+  nodes: readonly NodeView[]
+  /** M50: those of `nodes` that are alive (a suspect one still is). */
+  alive_nodes: readonly NodeView[]
+  /** M51: those of `nodes` that died and could not be restarted. */
+  dead_nodes: readonly NodeView[]
+  /** M52, M53. Sorted by name. */
+  configured_services: readonly Service[]
+  /** M54: services with at least one instance that is not final. Sorted by name. */
+  active_services: readonly ActiveService[]
+  /** Live ones and the recent final ones, sorted by id. */
+  instances: readonly Instance[]
+  /** Sorted by id, which is by time. */
+  deployments: readonly Deployment[]
+  /** What should run and has no place, with the reason in words. */
+  pending: readonly Pending[]
+  incidents: readonly Incident[]
+  /** Mails that wait to be sent. */
+  outbox: number
+  frozen: { since: number; nodes: readonly string[] } | null
+  config: ConfigVersion
+  configHistory: readonly ConfigVersion[]
+  /** Why writes are refused (disk full …), or null. */
+  degraded: string | null
+  lastEventCursor: number
+}
+
+export type NodeView = {
+  name: string
+  ip: string
+  agent_port: number
+  labels: Record<string, string>
+  state: NodeState
+  why: string
+  changedAt: number
+  /** Milliseconds since its last report was received; null: none since the controller's start. */
+  silentMs: number | null
+  drained: boolean
+  metrics: NodeMetrics | null
+  agentVersion: string | null
+  /** Instances it owns that are not final. */
+  instanceCount: number
+}
+
+/** `service` is the very object in configured_services (M55, T08), not a copy. */
+export type ActiveService = { service: Service; instances: readonly Instance[] }
+
+export type Pending = { service: string; count: number; why: string }
+
+/** The controller as its API sees it. */
+export type Ctld = {
+  /** Loads the state; rejects when it cannot be read. */
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Resolves when the change is on disk; rejects with TucanoError. */
+  submit(command: Command): Promise<CommandResult>
+  /** A report from an agent whose token and address were checked at the door. */
+  report(report: Report): Promise<Ack>
+  snapshot(): Snapshot
+  events(after: number, limit: number): Promise<ClusterEvent[]>
+  /** Called after each step that changed the snapshot; the result ends it. */
+  onChange(listener: () => void): () => void
+}
