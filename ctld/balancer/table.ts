@@ -1,0 +1,133 @@
+// Decides which instances take which requests: the route table that the data plane reads.
+// Pure; sorted by code unit, so that the order of the facts never changes the table.
+
+import type { Route, RouteTable, Target } from '#ctld/ports.ts'
+import { durationMs } from '#shared/duration.ts'
+import type { Instance, NodeState, Service } from '#shared/model.ts'
+import { type Reading, weigh } from './weigh.ts'
+
+export type BalancedNode = Reading & { name: string; ip: string; state: NodeState }
+
+/** Silence alone takes no node out of the table: passive ejection is quicker and knows better (Q04). */
+const routableNodeStates: ReadonlySet<NodeState> = new Set(['alive', 'suspect', 'unknown'])
+
+/**
+ * The whole table (M35). A service that is declared but has no live instance keeps its route,
+ * empty, and is answered 503 (T07); a removed or private one has none and is answered 404.
+ */
+export function routeTable(
+  services: readonly Service[],
+  instances: readonly Instance[],
+  nodes: readonly BalancedNode[],
+  version: number,
+): RouteTable {
+  const nodeByName = new Map(nodes.map((node) => [node.name, node]))
+  const instancesByService = Map.groupBy(instances, (instance) => instance.service)
+  const routed = services.filter(({ desired, config }) => desired !== 'removed' && config.public)
+  return {
+    version,
+    routes: routed
+      .map((service) => routeOf(service, instancesByService.get(service.name) ?? [], nodeByName))
+      .sort((left, right) => byCodeUnit(left.service, right.service)),
+  }
+}
+
+/**
+ * What `candidate` claims although another service has it already, in words; empty when nothing.
+ * Two owners of one address would make the answer depend on who comes first.
+ */
+export function hostConflicts(
+  services: readonly Service[],
+  candidate: Pick<Service, 'name' | 'config'>,
+): string[] {
+  const others = services
+    .filter(({ name, desired }) => name !== candidate.name && desired !== 'removed')
+    .sort((left, right) => byCodeUnit(left.name, right.name))
+  return others.flatMap((other) => conflictsBetween(other, candidate))
+}
+
+function conflictsBetween(
+  other: Pick<Service, 'name' | 'config'>,
+  candidate: Pick<Service, 'name' | 'config'>,
+): string[] {
+  const taken = new Set(hostsOf(other))
+  const words = hostsOf(candidate)
+    .filter((host) => taken.has(host))
+    .map((host) => `host ${host} belongs to service ${other.name}`)
+  for (const [path, owner] of [
+    [candidate.config.path, other],
+    [other.config.path, candidate],
+  ] as const) {
+    if (path !== undefined && isWithin(prefixOf(path), prefixOf(ownPath(owner.name)))) {
+      words.push(`path ${path} belongs to service ${owner.name}`)
+    }
+  }
+  const [mine, theirs] = [candidate.config.path, other.config.path]
+  if (mine !== undefined && theirs !== undefined && prefixOf(mine) === prefixOf(theirs)) {
+    words.push(`path ${mine} belongs to service ${other.name}`)
+  }
+  const port = candidate.config.public_port
+  if (port !== undefined && port === other.config.public_port) {
+    words.push(`public_port ${port} belongs to service ${other.name}`)
+  }
+  return words
+}
+
+function routeOf(
+  { name, config, desired }: Service,
+  instances: readonly Instance[],
+  nodeByName: ReadonlyMap<string, BalancedNode>,
+): Route {
+  const serving = desired === 'running' ? servingOf(instances, config.concurrency, nodeByName) : []
+  const route: Route = {
+    service: name,
+    hosts: hostsOf({ name, config }),
+    paths: [ownPath(name), ...(config.path === undefined ? [] : [config.path])].sort(byCodeUnit),
+    balance: config.balance,
+    connectMs: durationMs(config.timeouts.connect),
+    responseMs: durationMs(config.timeouts.response),
+    targets: serving.sort((left, right) => byCodeUnit(left.instance, right.instance)),
+  }
+  return config.public_port === undefined ? route : { ...route, publicPort: config.public_port }
+}
+
+// Never more than `concurrency` (Q03): during an update the new instance takes the old one's place
+// in one step. Among equals the oldest stays, so that a table does not change without a cause.
+function servingOf(
+  instances: readonly Instance[],
+  concurrency: number,
+  nodeByName: ReadonlyMap<string, BalancedNode>,
+): Target[] {
+  return [...instances]
+    .sort((left, right) => right.revision - left.revision || byCodeUnit(left.id, right.id))
+    .flatMap((instance) => targetOf(instance, nodeByName.get(instance.node)))
+    .slice(0, concurrency)
+}
+
+function targetOf(instance: Instance, node: BalancedNode | undefined): Target[] {
+  const { id, port, state, healthy } = instance
+  if (state !== 'started' || !healthy || port === undefined) return []
+  if (node === undefined || !routableNodeStates.has(node.state)) return []
+  return [{ instance: id, node: node.name, host: node.ip, port, weight: weigh(node) }]
+}
+
+function hostsOf({ name, config }: Pick<Service, 'name' | 'config'>): string[] {
+  const hosts = [name, ...config.hosts].map((host) => host.toLowerCase())
+  return [...new Set(hosts)].sort(byCodeUnit)
+}
+
+function ownPath(name: string): string {
+  return `/svc/${name}/`
+}
+
+function prefixOf(path: string): string {
+  return path.replace(/\/+$/, '')
+}
+
+function isWithin(path: string, prefix: string): boolean {
+  return path === prefix || path.startsWith(`${prefix}/`)
+}
+
+function byCodeUnit(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0
+}
