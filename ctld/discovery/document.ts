@@ -1,7 +1,7 @@
 // The small part of the controller's state: one JSON document, written whole. Nothing in it grows
 // with the number of instances; each list has a named limit.
 
-import type { IncidentKind, Mail, NodeState, Service } from '#shared/model.ts'
+import type { IncidentKind, Machine, Mail, NodeState, Service } from '#shared/model.ts'
 
 export const DOCUMENT_FORMAT = 1
 export const CONFIG_HISTORY_MAX = 20
@@ -41,6 +41,8 @@ export type NodeMark = {
   /** Operator's drain, beside the one in the topology. */
   drained: boolean
   restartAttempts: number
+  /** Set while a worker that left the topology is drained; it is forgotten when it is empty. */
+  leaving: Machine | null
 }
 
 /** One matter that the sysadmin is told of: one mail when it opens, one when it is over (Q19). */
@@ -49,20 +51,32 @@ export type Incident = {
   kind: IncidentKind
   /** What it is about: node names, or the service. Grouped incidents have many. */
   subjects: string[]
+  /** Those of `subjects` that are well again; when all are, the incident has recovered. */
+  over: string[]
   state: 'gathering' | 'open' | 'recovered'
   openedAt: number
   /** Wall instant at which the next mail about it is due: the first, a reminder or the recovery. */
   mailAt: number | null
   recoveredAt: number | null
-  /** Sentences, oldest first: what was moved, what could not be, who came back. */
+  /** Sentences with their time, oldest first: what was moved, what could not be, who came back. */
   story: string[]
+  /** Sentences left out of the middle of a story that grew too long. */
+  storyDropped: number
   mails: number
 }
 
+export type MailKind = 'first' | 'first_and_recovery' | 'reminder' | 'recovery' | 'digest' | 'test'
+
 export type OutboxMail = {
   id: string
+  kind: MailKind
+  /** null: a digest of several incidents, or a test. */
   incident: string | null
+  /** Wall instant at which it was written. */
+  createdAt: number
   mail: Mail
+  /** Mails that were dropped from a full outbox and that this one's text tells of. */
+  dropped: number
   tries: number
   /** Wall instant before which it is not tried again. */
   nextAt: number
