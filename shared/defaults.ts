@@ -1,0 +1,42 @@
+// Every default of the three configurations. Two kinds of default are not constants and stand
+// where they are filled in: the address of the API and the files of the tokens.
+
+export const topologyDefaults = {
+  machine: { agent_port: 7071, drain: false },
+  restart: { attempts: 3, backoff: '5s', timeout: '60s' },
+  api: { port: 7070 },
+  balancer: { host: '0.0.0.0', port: 8080 },
+  alerts: { from: '', gather: '10s', reminder: '6h', digest_above: 5 },
+  smtp: { port: 587, security: 'starttls', timeout: '20s' },
+  store: { folder: '/var/lib/tucano' },
+  health: {
+    missed_reports: 3,
+    probes: 2,
+    probe_timeout: '1s',
+    sweep: '250ms',
+    startup_grace: '15s',
+    mass_failure_window: '30s',
+    reschedule_after: '0s',
+  },
+} as const
+
+export const serviceDefaults = {
+  kind: 'service',
+  host_port: 'dynamic',
+  public: true,
+  image: { build_timeout: '10m' },
+  health: { interval: '5s', timeout: '2s', fall: 3, rise: 2, start_timeout: '60s' },
+  placement: 'round_robin',
+  balance: 'weighted_round_robin',
+  stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
+  update: { strategy: 'rolling', max_surge: 1 },
+  timeouts: { connect: '1s', response: '30s' },
+} as const
+
+export const agentDefaults = {
+  host: '0.0.0.0',
+  port: 7071,
+  publish_interval: '2s',
+  port_range: { from: 20_000, to: 32_000 },
+  data_folder: '/var/lib/tucano-agent',
+} as const
