@@ -22,7 +22,7 @@ export function answeredWords(code: number, reply: string): string {
 }
 
 export function isRefusal(error: string): boolean {
-  return /\banswered 5\d\d\b/.test(error)
+  return /\banswered (\d{3})\b/.exec(error)?.[1]?.startsWith('5') ?? false
 }
 
 /** The oldest mail that may go now. `wakeAt` is the wall instant at which the next one may. */
