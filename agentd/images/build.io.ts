@@ -1,0 +1,125 @@
+// Runs the commands of a build: each an argv without a shell, leader of its own process group,
+// with an environment from a short list. When a command ends, or the deadline strikes, its whole
+// group and whatever left the group are killed, so that a build leaves files and nothing else.
+
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { messageOf } from '#shared/errors.ts'
+import { type CappedOutput, capOutput } from './capped-output.ts'
+import type { BuildEnd, BuildJob } from './image-ports.ts'
+import { killMarked, killQuietly } from './marked-processes.io.ts'
+
+export const BUILD_MARK = 'TUCANO_BUILD'
+/** A build that prints without end is read no faster than this, so that the agent keeps its CPU. */
+const FLOOD_BYTES = 4 * 1024 * 1024
+const FLOOD_PAUSE_MS = 100
+/** How long the output is waited for after all known writers are dead. */
+const OUTPUT_END_MS = 1_000
+
+type Sink = { handle: FileHandle; output: CappedOutput }
+type Watch = { signal: AbortSignal; isLate: () => boolean }
+
+/** `environment` is what every build gets; HOME and TMPDIR are the build's own. */
+export async function runBuild(
+  job: BuildJob,
+  signal: AbortSignal,
+  environment: Readonly<Record<string, string>>,
+): Promise<BuildEnd> {
+  // A former agent may have been killed in the middle of this very build.
+  await killMarked(BUILD_MARK, job.mark)
+  const temporary = join(job.folder, '..', 'tmp')
+  await mkdir(temporary, { recursive: true })
+  const env = { ...environment, HOME: job.folder, TMPDIR: temporary, [BUILD_MARK]: job.mark }
+
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), job.timeoutMs)
+  const watch = {
+    signal: AbortSignal.any([signal, deadline.signal]),
+    isLate: () => deadline.signal.aborted,
+  }
+  const sink = { handle: await open(job.logFile, 'w', 0o600), output: capOutput() }
+  try {
+    for (const command of job.commands) {
+      const end = await runCommand(command, job, env, { sink, watch })
+      if (end.kind !== 'done') return end
+    }
+    return { kind: 'done' }
+  } finally {
+    clearTimeout(timer)
+    await sink.handle.appendFile(sink.output.end())
+    await sink.handle.close()
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+async function runCommand(
+  command: readonly string[],
+  job: BuildJob,
+  env: Readonly<Record<string, string>>,
+  { sink, watch }: { sink: Sink; watch: Watch },
+): Promise<BuildEnd> {
+  if (watch.isLate()) return { kind: 'timed_out', command }
+  if (watch.signal.aborted) return { kind: 'not_started', command, why: 'the agent is stopping' }
+  await write(sink, Buffer.from(`$ ${command.join(' ')}\n`))
+
+  const [file = '', ...args] = command
+  const child = execa(file, args, {
+    cwd: job.folder,
+    env,
+    extendEnv: false,
+    detached: true,
+    stdin: 'ignore',
+    all: true,
+    buffer: false,
+    reject: false,
+  })
+  const finished = child.then((result) => result)
+  const group = child.pid
+  if (group === undefined) {
+    const { originalMessage } = await finished
+    return { kind: 'not_started', command, why: originalMessage ?? 'cannot be started' }
+  }
+  const killGroup = () => killQuietly(-group)
+  watch.signal.addEventListener('abort', killGroup)
+  // The exit is waited for, not the end of the output: a daemon may hold that open for ever.
+  const exit = new Promise<[number | null, string | null]>((resolve) => {
+    child.nodeChildProcess.once('exit', (code, signal) => resolve([code, signal]))
+  })
+  const pumped = pump(child.all, sink)
+  const [code, signal] = await exit
+  watch.signal.removeEventListener('abort', killGroup)
+  killGroup()
+  await killMarked(BUILD_MARK, job.mark)
+  await Promise.race([pumped, sleep(OUTPUT_END_MS, undefined, { ref: false })])
+  child.all.destroy()
+  await pumped
+
+  if (watch.isLate()) return { kind: 'timed_out', command }
+  if (code === 0) return { kind: 'done' }
+  if (code !== null) return { kind: 'failed', command, exitCode: code }
+  return { kind: 'failed', command, signal: signal ?? 'unknown' }
+}
+
+async function pump(output: AsyncIterable<unknown>, sink: Sink): Promise<void> {
+  let flood = 0
+  try {
+    for await (const piece of output) {
+      const chunk = typeof piece === 'string' ? Buffer.from(piece) : (piece as Buffer)
+      await write(sink, chunk)
+      flood += sink.output.isFull() ? chunk.length : 0
+      if (flood < FLOOD_BYTES) continue
+      flood = 0
+      await sleep(FLOOD_PAUSE_MS)
+    }
+  } catch (error) {
+    // Destroyed because a process that hid from us still holds it open, or the log's disk is full.
+    await write(sink, Buffer.from(`[output lost: ${messageOf(error)}]\n`)).catch(() => undefined)
+  }
+}
+
+async function write(sink: Sink, chunk: Buffer): Promise<void> {
+  const now = sink.output.push(chunk)
+  if (now !== undefined) await sink.handle.appendFile(now)
+}
