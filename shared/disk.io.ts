@@ -1,6 +1,6 @@
 // The machine's own disk.
 
-import { link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Disk } from './disk.ts'
 
@@ -34,14 +34,30 @@ export const machineDisk: Disk = {
   async list(folder) {
     return (await readdir(folder)).sort()
   },
-  async makeFolder(folder) {
-    const first = await mkdir(folder, { recursive: true, mode: 0o700 })
-    if (first === undefined) return
-    for (let made = resolve(folder); made.length >= first.length; made = dirname(made)) {
-      await syncFolder(dirname(made))
-    }
-  },
+  makeFolder: (folder) => makeFolder(resolve(folder)),
   syncFolder,
+}
+
+// Not mkdir's own recursion: Node's never ends under a parent that refuses children (/proc).
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await makeOne(folder)
+  } catch (error) {
+    if (!isAbsent(error)) throw error
+    await makeFolder(dirname(folder))
+    await makeOne(folder)
+  }
+}
+
+async function makeOne(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o700 })
+  } catch (error) {
+    const exists = (error as NodeJS.ErrnoException).code === 'EEXIST'
+    if (exists && (await stat(folder)).isDirectory()) return
+    throw error
+  }
+  await syncFolder(dirname(folder))
 }
 
 async function syncFolder(folder: string): Promise<void> {

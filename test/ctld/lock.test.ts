@@ -1,0 +1,89 @@
+// F26: one controller per data folder, with real processes.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { createInterface } from 'node:readline'
+import { expect, test } from 'vitest'
+import { openStore } from '#ctld/discovery/store.io.ts'
+import { tempFolder } from '#test/helpers/temp-folder.ts'
+
+const FIXTURE = `${import.meta.dirname}/../fixtures/store-holder.ts`
+
+test('F26: a second controller on a data folder ends within 1 s, naming who holds it', async () => {
+  using folder = tempFolder()
+  await using first = await startController(folder.path)
+  expect(first.said).toBe('open')
+
+  await using second = await startController(folder.path)
+  const refusal = JSON.parse(second.said)
+  expect(refusal.code).toBe('data_locked')
+  expect(refusal.message).toBe(
+    `the data folder ${folder.path} is in use by process ${first.pid} on ${hostname()}: ` +
+      'stop that controller first, or give this one a folder of its own',
+  )
+  expect(refusal.tookMs).toBeLessThanOrEqual(1_000)
+  expect(await second.exitCode).not.toBe(0)
+})
+
+test('F26: kill -9 of the holder frees the folder at once, again and again', async () => {
+  using folder = tempFolder()
+  for (let round = 0; round < 3; round++) {
+    const holder = await startController(folder.path)
+    expect(holder.said).toBe('open')
+    await holder[Symbol.asyncDispose]()
+    expect(statSync(`${folder.path}/lock.json`).size).toBeGreaterThan(0)
+  }
+  const store = await openStore({ folder: folder.path })
+  await store.close()
+})
+
+test('F26: one process cannot open a folder twice, and can again once it closed it', async () => {
+  using folder = tempFolder()
+  const first = await openStore({ folder: folder.path })
+  await expect(openStore({ folder: folder.path })).rejects.toMatchObject({
+    code: 'data_locked',
+    message: expect.stringContaining(`process ${process.pid} on ${hostname()}`),
+  })
+  await first.close()
+  const second = await openStore({ folder: folder.path })
+  await second.close()
+})
+
+test('creates the data folder and its files for their owner alone', async () => {
+  using folder = tempFolder()
+  const path = `${folder.path}/deep/data`
+  const store = await openStore({ folder: path })
+  await store.commit({
+    instances: { put: [], remove: [] },
+    deployments: { put: [], remove: [] },
+    events: [],
+  })
+  expect(statSync(path).mode & 0o777).toBe(0o700)
+  expect(statSync(`${folder.path}/deep`).mode & 0o777).toBe(0o700)
+  await store.close()
+})
+
+test('names the folder that cannot be created', async () => {
+  await expect(openStore({ folder: '/proc/no-such/data' })).rejects.toMatchObject({
+    code: 'store_failed',
+    message: expect.stringContaining('/proc/no-such/data'),
+  })
+})
+
+/** Resolves when it has said its first line; disposing it is kill -9. */
+async function startController(folder: string) {
+  const child = spawn(process.execPath, [FIXTURE, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit') as Promise<[number | null]>
+  const [said] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
+  return {
+    pid: child.pid,
+    said,
+    exitCode: ended.then(([code]) => code),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
