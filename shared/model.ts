@@ -252,8 +252,12 @@ export type Instance = {
   failure?: FailureDetail
   /** terminating: wall instant at which in-flight requests are no longer waited for. */
   drainUntil?: number
-  /** terminating: out of the balancer and drained; the agent has been told to stop it. */
-  stopOrdered?: boolean
+  /** terminating: how often its agent was told to stop it; 0 while it still drains. */
+  stopTry: number
+  /** terminating: wall instant at which the order to stop counts as failed. */
+  stopRetryAt?: number
+  /** The instance on a dead node that this one was placed for. */
+  replaces?: string
 }
 
 export type InstancePhase =
@@ -276,8 +280,10 @@ export type Service = {
   config: ServiceConfig
   /** 1, 2, …: grows with each accepted change of the configuration. */
   revision: number
-  /** Revision at which anything but concurrency last changed; instances below it are replaced. */
+  /** Revision at which what the program is or gets last changed; older instances are replaced. */
   programRevision: number
+  /** Configurations that instances still run, and the newest ones; oldest first. */
+  revisions: { revision: number; config: ServiceConfig; at: number }[]
   desired: 'running' | 'stopped' | 'removed'
   deployment: string
   createdAt: number

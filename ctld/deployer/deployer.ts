@@ -1,0 +1,212 @@
+// Makes what runs become what was declared (M21, M29): asks the planner, folds its actions into
+// the tables, follows each deployment to its end, and keeps one order for each agent.
+
+import { foldInstance, foldOld, foldPlaced } from '#ctld/discovery/fold-instance.ts'
+import {
+  factsOf,
+  isDrained,
+  setFacts,
+  tellNews,
+  type World,
+  workersOf,
+} from '#ctld/discovery/world.ts'
+import type { Pending } from '#ctld/snapshot.ts'
+import { durationMs } from '#shared/duration.ts'
+import type { Deployment } from '#shared/model.ts'
+import type { Assignment } from '#shared/wire.ts'
+import { assignedTo } from './assignment.ts'
+import { isSettled, nextDeployment } from './deployment.ts'
+import { isServing, STOP_MARGIN_MS } from './instance.ts'
+import { type Action, type NodeFact, type Plan, reconcile, stopMsOf } from './reconcile.ts'
+
+/** Rounds of planning in one step: a plan's effect on the facts may allow the next action. */
+const ROUNDS_MAX = 8
+/** How long a service must have been whole before its incident is over. */
+export const WELL_AFTER_MS = 60_000
+
+export function deploy(
+  world: World,
+  given: { newId: () => string; routed: ReadonlySet<string> },
+  now: number,
+): { pending: Pending[]; wakeAt: number } {
+  let plan = planOf(world, given.routed, now)
+  for (let round = 1; round < ROUNDS_MAX && plan.actions.length > 0; round += 1) {
+    obey(world, plan, given.newId, now)
+    plan = planOf(world, given.routed, now)
+  }
+  obey(world, plan, given.newId, now)
+  foldOld(world)
+  const wellAt = followDeployments(world, now)
+  return { pending: plan.pending, wakeAt: Math.min(plan.wakeAt, wellAt) }
+}
+
+/** The plan as it stands; the same that the loop obeys. */
+export function planOf(world: World, routed: ReadonlySet<string>, now: number): Plan {
+  const facts = factsOf(world)
+  return reconcile(
+    {
+      services: world.tables.services.values(),
+      instances: world.tables.instances.values(),
+      nodes: nodeFacts(world),
+      cursor: facts.cursor,
+      frozen: facts.frozen !== null,
+      rescheduleAfterMs: durationMs(world.config.health.reschedule_after),
+      routed,
+    },
+    now,
+  )
+}
+
+function nodeFacts(world: World): NodeFact[] {
+  return workersOf(world).map((machine) => {
+    const seen = world.seen.get(machine.name)
+    const metrics = seen?.metrics
+    const memory = metrics === undefined ? 0 : metrics.memory_used / (metrics.memory_total || 1)
+    return {
+      name: machine.name,
+      state: world.tables.nodes.get(machine.name)?.state ?? 'unknown',
+      drained: isDrained(world, machine),
+      downAt: seen?.downAt,
+      load: Math.max(metrics?.cpu ?? 0, memory),
+    }
+  })
+}
+
+function obey(world: World, plan: Plan, newId: () => string, now: number): void {
+  for (const action of plan.actions) obeyOne(world, action, newId, now)
+  if (plan.cursor !== factsOf(world).cursor) setFacts(world, { cursor: plan.cursor })
+}
+
+function obeyOne(world: World, action: Action, newId: () => string, now: number): void {
+  switch (action.kind) {
+    case 'place': {
+      const service = world.tables.services.get(action.service)
+      if (service === undefined) return
+      const { node, why, replaces } = action
+      foldPlaced(world, { id: newId(), service, node, why, replaces }, now)
+      return
+    }
+    case 'retry':
+      foldInstance(world, action.instance, { ...action, kind: 'retry' }, now)
+      return
+    case 'terminate': {
+      const { stopMs, drainMs } = patience(world, action.instance)
+      foldInstance(
+        world,
+        action.instance,
+        { kind: 'terminate', why: action.why, drainMs, stopMs },
+        now,
+      )
+      return
+    }
+    case 'stop': {
+      const { stopMs } = patience(world, action.instance)
+      foldInstance(world, action.instance, { kind: 'drained', why: action.why, stopMs }, now)
+      return
+    }
+    case 'stop_overdue': {
+      const { stopMs } = patience(world, action.instance)
+      foldInstance(world, action.instance, { kind: 'stop_overdue', stopMs }, now)
+      return
+    }
+    case 'forget_service':
+      world.tables.services.remove(action.service)
+      tellNews(world, now, 'service.removed', 'service removed', { service: action.service })
+      return
+  }
+}
+
+function patience(world: World, id: string): { stopMs: number; drainMs: number } {
+  const instance = world.tables.instances.get(id)
+  const service = instance && world.tables.services.get(instance.service)
+  const drain = durationMs(service?.config.stop.drain ?? '30s')
+  return {
+    stopMs: stopMsOf(service) + STOP_MARGIN_MS,
+    drainMs: instance !== undefined && isServing(instance) ? drain : 0,
+  }
+}
+
+/** Answers when a service that is well now counts as well for good. */
+function followDeployments(world: World, now: number): number {
+  const { deployments, services, instances } = world.tables
+  const open = deployments.values().filter((deployment) => !isSettled(deployment))
+  const byService = Map.groupBy(instances.values(), (instance) => instance.service)
+  for (const was of open) {
+    const mine = byService.get(was.service) ?? []
+    const is = nextDeployment(was, services.get(was.service), mine, now)
+    if (is === was) continue
+    deployments.put(was.id, is)
+    if (is.state !== was.state) tellOfDeployment(world, is, now)
+  }
+  let wakeAt = Number.POSITIVE_INFINITY
+  for (const incident of factsOf(world).incidents) {
+    if (incident.kind !== 'service_failed') continue
+    for (const name of incident.subjects) {
+      if (incident.over.includes(name)) continue
+      const wellAt = wellSince(world, name) + WELL_AFTER_MS
+      const text = `${name} is whole again`
+      if (wellAt > now) wakeAt = Math.min(wakeAt, wellAt)
+      else world.occurrences.push({ incident: 'service_failed', subject: name, what: 'ends', text })
+    }
+  }
+  return wakeAt
+}
+
+/** Since when a service has all that it declares; Infinity: it has not. */
+function wellSince(world: World, name: string): number {
+  const service = world.tables.services.get(name)
+  if (service === undefined || service.desired !== 'running') return Number.NEGATIVE_INFINITY
+  const serving = world.tables.instances
+    .values()
+    .filter((instance) => instance.service === name && isServing(instance))
+    .filter((instance) => instance.revision >= service.programRevision)
+  if (serving.length < service.config.concurrency) return Number.POSITIVE_INFINITY
+  return Math.max(0, ...serving.map((instance) => instance.changedAt))
+}
+
+function tellOfDeployment(world: World, deployment: Deployment, now: number): void {
+  const { id, service, state, why, failure } = deployment
+  tellNews(world, now, `deployment.${state}`, 'deployment changed', {
+    deployment: id,
+    service,
+    state,
+    why,
+  })
+  if (state !== 'incomplete_running') return
+  const probe = failure?.last_probe === undefined ? '' : `; last probe: ${failure.last_probe}`
+  const text = `${service}: the deployment failed (${why}): ${failure?.error ?? ''}${probe}`
+  world.occurrences.push({ incident: 'service_failed', subject: service, what: 'begins', text })
+}
+
+/** The orders of all agents, with a generation that grows when an order's content changes. */
+export type Orders = {
+  /** Looks at the tables anew; answers those whose content changed. */
+  refresh(world: World): Assignment[]
+  of(node: string): Assignment | undefined
+}
+
+export function createOrders(): Orders {
+  const orders = new Map<string, { text: string; assignment: Assignment }>()
+  let looked = ''
+  return {
+    refresh(world) {
+      const { instances: all, services, nodes } = world.tables
+      const version = [all, services, nodes].map((table) => table.version()).join()
+      if (version === looked) return []
+      looked = version
+      const { epoch } = factsOf(world)
+      const byNode = Map.groupBy(world.tables.instances.values(), (instance) => instance.node)
+      return workersOf(world).flatMap(({ name }) => {
+        const instances = assignedTo(name, byNode.get(name) ?? [], world.tables.services)
+        const text = JSON.stringify(instances)
+        const last = orders.get(name)
+        if (last?.text === text) return []
+        const generation = (last?.assignment.generation ?? 0) + 1
+        const assignment = { node: name, epoch, generation, instances }
+        orders.set(name, { text, assignment })
+        return [assignment]
+      })
+    },
+    of: (node) => orders.get(node)?.assignment,
+  }
+}

@@ -1,0 +1,263 @@
+// The life of one instance as the controller sees it (S20–S25), as a pure table of transitions.
+// Drawn in docs/state-machines.md. An event that a state does not list changes nothing (S25).
+
+import type { FailureDetail, FinalState, Instance, InstancePhase } from '#shared/model.ts'
+
+/** One try and five more (S21). */
+export const START_TRIES_MAX = 6
+/** Tries on the first worker; the others go to the next ones of the ring (S21). */
+export const TRIES_PER_NODE = 3
+export const STOP_TRIES_MAX = 6
+/** How long beyond its grace an agent may take to report that an instance has stopped. */
+export const STOP_MARGIN_MS = 10_000
+
+const START_RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000]
+
+export type InstanceEvent =
+  | { kind: 'progress'; phase: InstancePhase }
+  | { kind: 'started'; port: number; pid: number | undefined; restarts: number }
+  | { kind: 'unhealthy'; phase: InstancePhase; restarts: number; failure?: FailureDetail }
+  | { kind: 'failed_to_start'; attempt: number; failure: FailureDetail }
+  | { kind: 'retry'; node: string; why: string }
+  | { kind: 'terminated' }
+  | { kind: 'crashed'; failure: FailureDetail; restarts: number }
+  | { kind: 'killed'; failure: FailureDetail }
+  | { kind: 'terminate'; why: string; drainMs: number; stopMs: number }
+  | { kind: 'drained'; why: string; stopMs: number }
+  | { kind: 'stop_overdue'; stopMs: number }
+  | { kind: 'node_lost'; why: string }
+
+const finals: ReadonlySet<string> = new Set<FinalState>([
+  'failed_to_start',
+  'never_started',
+  'unexpected_terminated',
+  'unexpected_crashed',
+  'terminated',
+  'crashed',
+  'failed_to_terminate',
+])
+
+export function isFinal(instance: Instance): boolean {
+  return finals.has(instance.state)
+}
+
+/** Will serve or does: it holds one of its service's places. */
+export function isHolding(instance: Instance): boolean {
+  return instance.state === 'deploying' || instance.state === 'started'
+}
+
+export function isServing(instance: Instance): boolean {
+  return instance.state === 'started' && instance.healthy
+}
+
+/** The instance after the event; the same object when the event means nothing to its state. */
+export function nextInstance(was: Instance, event: InstanceEvent, now: number): Instance {
+  if (isFinal(was)) return was
+  switch (was.state) {
+    case 'deploying':
+      return whileDeploying(was, event, now)
+    case 'pre_terminating':
+      return whilePreTerminating(was, event, now)
+    case 'started':
+      return whileStarted(was, event, now)
+    case 'terminating':
+      return whileTerminating(was, event, now)
+    case 'lost':
+      return whileLost(was, event, now)
+    default:
+      return was
+  }
+}
+
+function whileDeploying(was: Instance, event: InstanceEvent, now: number): Instance {
+  switch (event.kind) {
+    case 'progress':
+      return was.phase === event.phase ? was : { ...was, phase: event.phase }
+    case 'started':
+      return started(was, event, now)
+    case 'failed_to_start':
+      if (event.attempt !== was.attempt || was.retryAt !== undefined) return was
+      return failedToStart(was, event.failure, now)
+    case 'retry':
+      return retried(was, event, now)
+    case 'terminated':
+    case 'killed':
+    case 'crashed':
+      return failedToStart(was, failureOf(event), now)
+    case 'terminate':
+      // An attempt that waits for its retry runs nowhere: there is nothing to stop.
+      if (was.retryAt !== undefined) return ended(was, 'never_started', event.why, now)
+      return {
+        ...became(was, 'pre_terminating', event.why, now),
+        stopTry: 1,
+        stopRetryAt: now + event.stopMs,
+      }
+    case 'node_lost':
+      return became(was, 'lost', event.why, now)
+    default:
+      return was
+  }
+}
+
+function whilePreTerminating(was: Instance, event: InstanceEvent, now: number): Instance {
+  switch (event.kind) {
+    case 'progress':
+      return was.phase === event.phase ? was : { ...was, phase: event.phase }
+    case 'started':
+      return { ...became(was, 'terminating', was.why, now), port: event.port, healthy: false }
+    case 'failed_to_start':
+    case 'terminated':
+    case 'killed':
+    case 'crashed':
+      return ended(was, 'never_started', was.why, now)
+    case 'stop_overdue':
+      return stopAgain(was, event.stopMs, now)
+    case 'node_lost':
+      return ended(was, 'never_started', event.why, now)
+    default:
+      return was
+  }
+}
+
+function whileStarted(was: Instance, event: InstanceEvent, now: number): Instance {
+  switch (event.kind) {
+    case 'started': {
+      const same =
+        was.healthy &&
+        was.port === event.port &&
+        was.pid === event.pid &&
+        was.restarts === event.restarts
+      return same ? was : { ...started(was, event, now), why: 'healthy again' }
+    }
+    case 'unhealthy':
+      return unhealthy(was, event, now)
+    case 'terminated':
+      return ended(was, 'unexpected_terminated', 'ended without being asked to', now)
+    case 'crashed':
+    case 'killed':
+      return {
+        ...ended(was, 'unexpected_crashed', event.failure.error, now),
+        failure: event.failure,
+        restarts: event.kind === 'crashed' ? event.restarts : 0,
+      }
+    case 'terminate':
+      return {
+        ...became(was, 'terminating', event.why, now),
+        drainUntil: now + event.drainMs,
+        stopTry: 0,
+      }
+    case 'node_lost':
+      return became(was, 'lost', event.why, now)
+    default:
+      return was
+  }
+}
+
+function whileTerminating(was: Instance, event: InstanceEvent, now: number): Instance {
+  switch (event.kind) {
+    case 'drained':
+      if (was.stopTry > 0) return was
+      return { ...was, why: event.why, stopTry: 1, stopRetryAt: now + event.stopMs }
+    case 'terminated':
+      return ended(was, 'terminated', was.why, now)
+    case 'crashed':
+    case 'killed':
+      return { ...ended(was, 'crashed', event.failure.error, now), failure: event.failure }
+    case 'stop_overdue':
+      return stopAgain(was, event.stopMs, now)
+    case 'node_lost':
+      return ended(was, 'failed_to_terminate', `${event.why}; stopped if it comes back`, now)
+    default:
+      return was
+  }
+}
+
+/** Its node died. If the node returns with it running it is adopted, not started again (Q05). */
+function whileLost(was: Instance, event: InstanceEvent, now: number): Instance {
+  switch (event.kind) {
+    case 'started':
+      return { ...started(was, event, now), why: 'came back with its node' }
+    case 'progress':
+      return { ...became(was, 'deploying', 'came back with its node', now), phase: event.phase }
+    case 'unhealthy':
+      return { ...unhealthy(was, event, now), state: 'started', why: 'came back with its node' }
+    case 'failed_to_start':
+    case 'terminated':
+    case 'crashed':
+    case 'killed':
+      return ended(was, 'unexpected_crashed', 'did not come back with its node', now)
+    case 'terminate':
+      return ended(was, 'failed_to_terminate', `${event.why}; its node is dead`, now)
+    default:
+      return was
+  }
+}
+
+function started(
+  was: Instance,
+  event: { port: number; pid: number | undefined; restarts: number },
+  now: number,
+): Instance {
+  const { failure: _, retryAt: __, pid: ___, ...rest } = was
+  return {
+    ...became(rest, 'started', 'its health check passed', now),
+    ...(event.pid === undefined ? {} : { pid: event.pid }),
+    port: event.port,
+    restarts: event.restarts,
+    healthy: true,
+    phase: 'started',
+  }
+}
+
+function unhealthy(
+  was: Instance,
+  event: { phase: InstancePhase; restarts: number; failure?: FailureDetail },
+  now: number,
+): Instance {
+  if (!was.healthy && was.phase === event.phase && was.restarts === event.restarts) return was
+  return {
+    ...was,
+    healthy: false,
+    phase: event.phase,
+    restarts: event.restarts,
+    changedAt: now,
+    why: event.failure?.error ?? 'its health check fails',
+    ...(event.failure === undefined ? {} : { failure: event.failure }),
+  }
+}
+
+function failedToStart(was: Instance, failure: FailureDetail, now: number): Instance {
+  const waitMs = START_RETRY_MS[was.attempt - 1]
+  if (was.attempt >= START_TRIES_MAX || waitMs === undefined) {
+    const why = `failed to start ${START_TRIES_MAX} times: ${failure.error}`
+    return { ...ended(was, 'failed_to_start', why, now), failure }
+  }
+  const why = `try ${was.attempt} of ${START_TRIES_MAX} failed: ${failure.error}`
+  return { ...was, why, failure, retryAt: now + waitMs, changedAt: now, phase: 'failed_to_start' }
+}
+
+function retried(was: Instance, event: { node: string; why: string }, now: number): Instance {
+  const { retryAt: _, phase: __, ...rest } = was
+  return { ...rest, node: event.node, attempt: was.attempt + 1, why: event.why, changedAt: now }
+}
+
+function stopAgain(was: Instance, stopMs: number, now: number): Instance {
+  if (was.stopTry >= STOP_TRIES_MAX) {
+    const why = `its agent did not stop it in ${STOP_TRIES_MAX} tries`
+    return ended(was, 'failed_to_terminate', why, now)
+  }
+  return { ...was, stopTry: was.stopTry + 1, stopRetryAt: now + stopMs }
+}
+
+function became(was: Instance, state: Instance['state'], why: string, now: number): Instance {
+  return { ...was, state, why, changedAt: now }
+}
+
+function ended(was: Instance, state: FinalState, why: string, now: number): Instance {
+  const { retryAt: _, drainUntil: __, stopRetryAt: ___, phase: ____, ...rest } = was
+  return { ...became(rest, state, why, now), healthy: false }
+}
+
+function failureOf(event: { kind: string; failure?: FailureDetail }): FailureDetail {
+  return event.failure ?? { error: 'ended before it was healthy' }
+}

@@ -1,0 +1,126 @@
+// Chooses a worker for each instance that needs one: round robin over the topology's order from
+// where the last placement stopped (M30, Q01, T03), or the least loaded. Pure.
+
+export type Seat = {
+  name: string
+  /** Why it may get nothing, in words; undefined: it may. */
+  closed: string | undefined
+  /** Instances of each service on it that are not final. */
+  counts: ReadonlyMap<string, number>
+  /** Static host ports that are taken on it. */
+  ports: ReadonlySet<number>
+  instanceCount: number
+  /** max(cpu, memory) of its last report, 0..1. */
+  load: number
+}
+
+export type Need = {
+  service: string
+  placement: 'round_robin' | 'least_loaded'
+  maxPerNode: number | undefined
+  staticPort: number | undefined
+  /** Workers to take only when there is no other: it just failed there. */
+  avoid: ReadonlySet<string>
+  why: string
+  replaces: string | undefined
+}
+
+export type Placement = { need: Need; node: string; why: string }
+
+export type Placed = {
+  placements: Placement[]
+  /** Name of the worker that got the last round-robin instance. */
+  cursor: string | null
+  unplaced: { need: Need; why: string }[]
+}
+
+/** `seats` in the order of the topology, closed ones included: they keep the ring's shape. */
+export function place(
+  needs: readonly Need[],
+  seats: readonly Seat[],
+  cursor: string | null,
+): Placed {
+  const tallies = seats.map(tallyOf)
+  const placed: Placed = { placements: [], cursor, unplaced: [] }
+  for (const need of needs) {
+    const refusals = tallies.map((tally) => refusalOf(tally, need))
+    const open = tallies.filter((_, index) => refusals[index] === undefined)
+    const preferred = open.filter((tally) => !need.avoid.has(tally.seat.name))
+    const candidates = preferred.length > 0 ? preferred : open
+    const chosen =
+      need.placement === 'least_loaded'
+        ? leastLoaded(candidates)
+        : nextOfRing(candidates, tallies, placed.cursor)
+    if (chosen === undefined) {
+      placed.unplaced.push({ need, why: whyNot(tallies, refusals) })
+      continue
+    }
+    take(chosen, need)
+    if (need.placement === 'round_robin') placed.cursor = chosen.seat.name
+    placed.placements.push({ need, node: chosen.seat.name, why: need.why })
+  }
+  return placed
+}
+
+/** The worker after `node` that may take the need; `node` itself when there is no other. */
+export function nextAfter(node: string, need: Need, seats: readonly Seat[]): string | undefined {
+  const tallies = seats.map(tallyOf)
+  const open = tallies.filter((tally) => refusalOf(tally, need) === undefined)
+  return nextOfRing(open, tallies, node)?.seat.name
+}
+
+type Tally = {
+  seat: Seat
+  index: number
+  counts: Map<string, number>
+  ports: Set<number>
+  total: number
+}
+
+function tallyOf(seat: Seat, index: number): Tally {
+  return {
+    seat,
+    index,
+    counts: new Map(seat.counts),
+    ports: new Set(seat.ports),
+    total: seat.instanceCount,
+  }
+}
+
+function take(tally: Tally, need: Need): void {
+  tally.counts.set(need.service, (tally.counts.get(need.service) ?? 0) + 1)
+  if (need.staticPort !== undefined) tally.ports.add(need.staticPort)
+  tally.total += 1
+}
+
+function refusalOf(tally: Tally, need: Need): string | undefined {
+  if (tally.seat.closed !== undefined) return tally.seat.closed
+  const count = tally.counts.get(need.service) ?? 0
+  if (need.maxPerNode !== undefined && count >= need.maxPerNode) {
+    return `has ${count} already (max_per_node ${need.maxPerNode})`
+  }
+  if (need.staticPort !== undefined && tally.ports.has(need.staticPort)) {
+    return `port conflict: ${need.staticPort} is taken there`
+  }
+  return undefined
+}
+
+function nextOfRing(
+  candidates: readonly Tally[],
+  ring: readonly Tally[],
+  cursor: string | null,
+): Tally | undefined {
+  const last = ring.findIndex((tally) => tally.seat.name === cursor)
+  return candidates.find((tally) => tally.index > last) ?? candidates[0]
+}
+
+function leastLoaded(candidates: readonly Tally[]): Tally | undefined {
+  return candidates.toSorted(
+    (a, b) => a.total - b.total || a.seat.load - b.seat.load || a.index - b.index,
+  )[0]
+}
+
+function whyNot(tallies: readonly Tally[], refusals: readonly (string | undefined)[]): string {
+  if (tallies.length === 0) return 'the topology has no worker'
+  return tallies.map((tally, index) => `${tally.seat.name}: ${refusals[index]}`).join('; ')
+}

@@ -1,0 +1,85 @@
+// Folds what happened to one instance into the tables, and tells of it.
+
+import { CRASH_LOOP_RESTARTS } from '#ctld/deployer/gap.ts'
+import { type InstanceEvent, isFinal, nextInstance } from '#ctld/deployer/instance.ts'
+import type { Instance, Service } from '#shared/model.ts'
+import { tellNews, type World } from './world.ts'
+
+/** Final instances that are kept for each service, newest first: failures stay visible (S25). */
+export const FINAL_KEPT_MAX = 20
+
+export function foldInstance(world: World, id: string, event: InstanceEvent, now: number): void {
+  const was = world.tables.instances.get(id)
+  if (was === undefined) return
+  const is = nextInstance(was, event, now)
+  if (is === was) return
+  world.tables.instances.put(id, is)
+  if (is.state === was.state && is.healthy === was.healthy && is.attempt === was.attempt) return
+  tellNews(world, now, `instance.${is.state}`, 'instance changed', {
+    instance: id,
+    service: is.service,
+    node: is.node,
+    was: was.state,
+    now: is.state,
+    healthy: is.healthy,
+    attempt: is.attempt,
+    why: is.why,
+  })
+  if (is.state === 'started' && was.state !== 'started') tellOfMove(world, is)
+  if (is.state === 'unexpected_crashed' && is.restarts >= CRASH_LOOP_RESTARTS) {
+    const text = `${is.service}: instance ${is.id} on ${is.node} crashes again and again: ${is.why}`
+    world.occurrences.push({
+      incident: 'service_failed',
+      subject: is.service,
+      what: 'begins',
+      text,
+    })
+  }
+}
+
+/** A service that was asked for a new instance on this node. */
+export function foldPlaced(
+  world: World,
+  placed: { id: string; service: Service; node: string; why: string; replaces: string | undefined },
+  now: number,
+): void {
+  const { id, service, node, why, replaces } = placed
+  world.tables.instances.put(id, {
+    id,
+    service: service.name,
+    revision: service.revision,
+    deployment: service.deployment,
+    node,
+    state: 'deploying',
+    attempt: 1,
+    createdAt: now,
+    changedAt: now,
+    why,
+    healthy: false,
+    restarts: 0,
+    stopTry: 0,
+    ...(replaces === undefined ? {} : { replaces }),
+  })
+  tellNews(world, now, 'instance.deploying', 'instance placed', {
+    instance: id,
+    service: service.name,
+    node,
+    why,
+  })
+}
+
+/** Keeps the newest final instances of each service and forgets the others. */
+export function foldOld(world: World): void {
+  const finals = world.tables.instances.values().filter(isFinal)
+  for (const mine of Map.groupBy(finals, (instance) => instance.service).values()) {
+    const old = mine.toSorted((a, b) => b.changedAt - a.changedAt).slice(FINAL_KEPT_MAX)
+    for (const { id } of old) world.tables.instances.remove(id)
+  }
+}
+
+function tellOfMove(world: World, instance: Instance): void {
+  const lost = instance.replaces && world.tables.instances.get(instance.replaces)
+  if (!lost) return
+  const text = `${instance.service}: moved from ${lost.node} to ${instance.node}`
+  world.occurrences.push({ incident: 'node_dead', subject: lost.node, what: 'note', text })
+}

@@ -1,0 +1,221 @@
+// All that the controller knows: durable tables, and what it has seen of each worker since its
+// start. Only the fold-*.ts files beside this one write to it.
+
+import type { Sighting } from '#ctld/agent-manager/judge.ts'
+import type { Occurrence } from '#ctld/notifier/incident.ts'
+import type { Loaded } from '#ctld/ports.ts'
+import { durationMs } from '#shared/duration.ts'
+import type {
+  ClusterEvent,
+  ControllerConfig,
+  Deployment,
+  Instance,
+  Machine,
+  NodeMetrics,
+  Service,
+} from '#shared/model.ts'
+import {
+  CONFIG_HISTORY_MAX,
+  type ConfigVersion,
+  DOCUMENT_FORMAT,
+  type Incident,
+  type NodeMark,
+  type OutboxMail,
+  type StateDocument,
+} from './document.ts'
+import { createTables, type Tables } from './tables.ts'
+
+/** The single records: what there is one of. */
+export type Facts = {
+  id: 'facts'
+  epoch: number
+  cursor: string | null
+  frozen: { since: number; nodes: string[] } | null
+  config: ConfigVersion[]
+  incidents: Incident[]
+  outbox: OutboxMail[]
+}
+
+export type Records = {
+  services: Service
+  instances: Instance
+  deployments: Deployment
+  nodes: NodeMark
+  facts: Facts
+}
+
+/** What is known of a worker since the controller's start; gone with it. */
+export type Seen = Sighting & {
+  session: string | undefined
+  /** Sessions before that one: a late report of theirs is ignored. */
+  formerSessions: string[]
+  sequence: number
+  boot: string | undefined
+  agentVersion: string | undefined
+  epoch: number
+  generation: number
+  metrics: NodeMetrics | undefined
+  metricsAt: number
+  /** When it was last lost from sight, having been seen before. */
+  vanishedAt: number | undefined
+  downAt: number | undefined
+  wasSeen: boolean
+}
+
+export type News = Omit<ClusterEvent, 'cursor'>
+
+export type World = {
+  tables: Tables<Records>
+  seen: Map<string, Seen>
+  /** The configuration in force. */
+  config: ControllerConfig
+  /** Transitions since the last commit, to be written and told. */
+  news: News[]
+  occurrences: Occurrence[]
+  startedAt: number
+  /** Instances are taken from the agents' reports: their records were lost. */
+  isRebuilding: boolean
+}
+
+export function createWorld(loaded: Loaded, config: ControllerConfig, now: number): World {
+  const tables = createTables<Records>(['services', 'instances', 'deployments', 'nodes', 'facts'])
+  const document = loaded.document
+  tables.facts.put('facts', {
+    id: 'facts',
+    // Never lower than before, and after a lost or restored state still above what agents obey:
+    // seconds since 1970, or one more than the last.
+    epoch: Math.max((document?.epoch ?? 0) + 1, Math.floor(now / 1_000)),
+    cursor: document?.cursor ?? null,
+    frozen: document?.frozen ?? null,
+    config: document?.config ?? [],
+    incidents: document?.incidents ?? [],
+    outbox: document?.outbox ?? [],
+  })
+  for (const service of document?.services ?? []) tables.services.put(service.name, service)
+  for (const deployment of loaded.deployments) tables.deployments.put(deployment.id, deployment)
+  for (const instance of loaded.instances) tables.instances.put(instance.id, timely(instance, now))
+  const world: World = {
+    tables,
+    seen: new Map(),
+    config,
+    news: [],
+    occurrences: [],
+    startedAt: now,
+    isRebuilding: loaded.instances.length === 0 && (document?.services.length ?? 0) > 0,
+  }
+  for (const mark of document?.nodes ?? []) {
+    const wasSeen = mark.state === 'alive' || mark.state === 'suspect'
+    tables.nodes.put(mark.name, wasSeen ? { ...mark, state: 'unknown' } : mark)
+    const seen = unseen(now)
+    const isDown = mark.state === 'reviving' || mark.state === 'dead'
+    world.seen.set(mark.name, { ...seen, wasSeen, downAt: isDown ? now : undefined })
+  }
+  return world
+}
+
+/** A wall clock that was set back must not make an instance wait for hours. */
+function timely(instance: Instance, now: number): Instance {
+  const hour = now + 3_600_000
+  const { retryAt, drainUntil, stopRetryAt } = instance
+  return {
+    ...instance,
+    ...(retryAt === undefined ? {} : { retryAt: Math.min(retryAt, now + 60_000) }),
+    ...(drainUntil === undefined ? {} : { drainUntil: Math.min(drainUntil, hour) }),
+    ...(stopRetryAt === undefined ? {} : { stopRetryAt: Math.min(stopRetryAt, hour) }),
+  }
+}
+
+export function unseen(now: number): Seen {
+  return {
+    seenAt: now,
+    hasReported: false,
+    intervalMs: 2_000,
+    failedProbes: 0,
+    isProbing: false,
+    lastProbeAt: Number.NEGATIVE_INFINITY,
+    attempts: 0,
+    isRestarting: false,
+    lastAttemptAt: Number.NEGATIVE_INFINITY,
+    session: undefined,
+    formerSessions: [],
+    sequence: 0,
+    boot: undefined,
+    agentVersion: undefined,
+    epoch: 0,
+    generation: 0,
+    metrics: undefined,
+    metricsAt: Number.NEGATIVE_INFINITY,
+    vanishedAt: undefined,
+    downAt: undefined,
+    wasSeen: false,
+  }
+}
+
+export function factsOf(world: World): Facts {
+  const facts = world.tables.facts.get('facts')
+  if (facts === undefined) throw new Error('the world has no facts')
+  return facts
+}
+
+export function setFacts(world: World, change: Partial<Facts>): void {
+  world.tables.facts.put('facts', { ...factsOf(world), ...change })
+}
+
+/** Workers of the topology in its order, then those that are leaving it. */
+export function workersOf(world: World): Machine[] {
+  const listed = world.config.topology.filter((machine) => machine.kind === 'worker')
+  const names = new Set(listed.map((machine) => machine.name))
+  const leaving = world.tables.nodes
+    .values()
+    .flatMap((mark) => (mark.leaving === null || names.has(mark.name) ? [] : [mark.leaving]))
+  return [...listed, ...leaving]
+}
+
+export function isDrained(world: World, machine: Machine): boolean {
+  const mark = world.tables.nodes.get(machine.name)
+  return machine.drain || mark?.drained === true || (mark?.leaving ?? null) !== null
+}
+
+export function seenOf(world: World, node: string): Seen {
+  const seen = world.seen.get(node) ?? unseen(world.startedAt)
+  world.seen.set(node, seen)
+  return seen
+}
+
+export function tellNews(
+  world: World,
+  at: number,
+  kind: string,
+  text: string,
+  fields: News['fields'],
+): void {
+  world.news.push({ at, kind, text, fields })
+}
+
+export function documentOf(world: World): StateDocument {
+  const { epoch, cursor, frozen, config, incidents, outbox } = factsOf(world)
+  return {
+    format: DOCUMENT_FORMAT,
+    epoch,
+    cursor,
+    frozen,
+    config: config.slice(-CONFIG_HISTORY_MAX),
+    services: world.tables.services.values(),
+    nodes: world.tables.nodes.values(),
+    incidents,
+    outbox,
+  }
+}
+
+export function limitsOf(world: World, machine: Machine) {
+  const health = world.config.health
+  return {
+    missedReports: health.missed_reports,
+    livenessMs:
+      health.liveness_timeout === undefined ? undefined : durationMs(health.liveness_timeout),
+    probes: health.probes,
+    startupGraceMs: durationMs(health.startup_grace),
+    restartAttempts: machine.restart?.attempts ?? 3,
+    restartBackoffMs: durationMs(machine.restart?.backoff ?? '5s'),
+  }
+}

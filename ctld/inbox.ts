@@ -1,0 +1,53 @@
+// What the controller's loop is told, in order of arrival. Bounded: what does not fit is refused
+// at once, with words, instead of being waited for.
+
+import { TucanoError } from '#shared/errors.ts'
+import type { ControllerConfig } from '#shared/model.ts'
+import type { Ack, OrderAnswer, Report } from '#shared/wire.ts'
+import type { Command, CommandResult } from './commands.ts'
+import type { Observation } from './ports.ts'
+
+export const INBOX_MAX = 10_000
+
+export type Answer<T> = { resolve: (value: T) => void; reject: (error: unknown) => void }
+
+/** A request changes what is declared; it is answered when that is on disk. */
+export type Request = {
+  kind: 'request'
+  command: Command
+  /** The parsed text of a put_config. */
+  config: ControllerConfig | undefined
+  answer: Answer<CommandResult>
+}
+
+export type Inbound =
+  | Request
+  | { kind: 'report'; report: Report; answer: Answer<Ack> }
+  | { kind: 'probed'; node: string; ok: boolean }
+  | { kind: 'restarted'; node: string; error: string | null }
+  | { kind: 'ordered'; node: string; answer: OrderAnswer }
+  | { kind: 'observed'; observation: Observation }
+  | { kind: 'mailed'; id: string; error: string | null }
+
+export type Inbox = { put(inbound: Inbound): void; drain(): Inbound[] }
+
+export function createInbox(wake: () => void): Inbox {
+  let waiting: Inbound[] = []
+  return {
+    put(inbound) {
+      if (waiting.length >= INBOX_MAX) {
+        if (inbound.kind !== 'request' && inbound.kind !== 'report') return
+        const text = `more than ${INBOX_MAX} requests wait; try again later`
+        inbound.answer.reject(new TucanoError('too_many_requests', text))
+        return
+      }
+      waiting.push(inbound)
+      wake()
+    },
+    drain() {
+      const drained = waiting
+      waiting = []
+      return drained
+    },
+  }
+}
