@@ -14,11 +14,11 @@ export type PickState = {
   last: string
 }
 
-export type Circumstances = {
-  /** May this instance not be chosen now? */
-  isExcluded(instance: string): boolean
+export type Circumstances<T> = {
+  /** May this one not be chosen now? */
+  isExcluded(candidate: T): boolean
   /** Requests that it has under way. */
-  inFlight(instance: string): number
+  inFlight(candidate: T): number
   /** A number in [0, 1). */
   random(): number
 }
@@ -46,7 +46,7 @@ export function pick<T extends Candidate>(
   rule: BalanceRule,
   candidates: readonly T[],
   state: PickState,
-  seen: Circumstances,
+  seen: Circumstances<T>,
 ): T | undefined {
   const eligible = eligibleOf(candidates, seen)
   if (eligible.length <= 1) return eligible[0]
@@ -63,13 +63,9 @@ export function pick<T extends Candidate>(
 }
 
 // The usual case, that nobody is excluded, needs no new list.
-function eligibleOf<T extends Candidate>(candidates: readonly T[], seen: Circumstances) {
-  for (const { instance } of candidates) {
-    if (seen.isExcluded(instance)) {
-      return candidates.filter((candidate) => !seen.isExcluded(candidate.instance))
-    }
-  }
-  return candidates
+function eligibleOf<T extends Candidate>(candidates: readonly T[], seen: Circumstances<T>) {
+  const isFree = (candidate: T) => !seen.isExcluded(candidate)
+  return candidates.every(isFree) ? candidates : candidates.filter(isFree)
 }
 
 // As in nginx: each earns its weight, the richest pays the sum. In a cycle of as many requests as
@@ -99,7 +95,7 @@ function nextInTurn<T extends Candidate>(eligible: readonly T[], state: PickStat
 }
 
 // All the least loaded: an idle service would else send everything to the first by name.
-function leastLoaded<T extends Candidate>(eligible: readonly T[], seen: Circumstances): T[] {
+function leastLoaded<T extends Candidate>(eligible: readonly T[], seen: Circumstances<T>): T[] {
   let least = Number.POSITIVE_INFINITY
   let found: T[] = []
   for (const candidate of eligible) {
@@ -114,7 +110,7 @@ function leastLoaded<T extends Candidate>(eligible: readonly T[], seen: Circumst
 
 function betterOfTwo<T extends Candidate>(
   eligible: readonly T[],
-  seen: Circumstances,
+  seen: Circumstances<T>,
 ): T | undefined {
   const first = Math.floor(seen.random() * eligible.length)
   const other = Math.floor(seen.random() * (eligible.length - 1))
@@ -124,6 +120,6 @@ function betterOfTwo<T extends Candidate>(
   return loadOf(two, seen) < loadOf(one, seen) ? two : one
 }
 
-function loadOf({ instance, weight }: Candidate, seen: Circumstances): number {
-  return seen.inFlight(instance) / weight
+function loadOf<T extends Candidate>(candidate: T, seen: Circumstances<T>): number {
+  return seen.inFlight(candidate) / candidate.weight
 }
