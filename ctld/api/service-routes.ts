@@ -1,0 +1,148 @@
+// Routes of services: deploy (M05, M21, Q12), scale, stop, start, remove, and reading them.
+
+import { z } from 'zod'
+import { TucanoError } from '#shared/errors.ts'
+import { integer } from '#shared/fields.ts'
+import { type Route, route } from '#shared/http-route.ts'
+import type { ServiceConfig } from '#shared/model.ts'
+import { checkServiceConfig } from '#shared/service-config.ts'
+import { CONCURRENCY_MAX, serviceSchema } from '#shared/service-schema.ts'
+import { pendingAnswer, serviceDetailAnswer, serviceSummaryAnswer } from './answers.ts'
+import {
+  ADMIN,
+  type ApiContext,
+  accepted,
+  acceptedSpec,
+  answer,
+  found,
+  nameParams,
+  ok,
+} from './context.ts'
+import { summarize } from './service-summary.ts'
+
+const listAnswer = z.strictObject({
+  services: z.array(serviceSummaryAnswer),
+  pending: z.array(pendingAnswer),
+})
+
+export function serviceRoutes(context: ApiContext): Route[] {
+  const { ctld } = context
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/services',
+      summary: 'All configured services, with what runs, and what waits for a place',
+      access: ADMIN,
+      answers: { 200: answer('Sorted by name', listAnswer) },
+      handle() {
+        const { configured_services, instances, pending } = ctld.snapshot()
+        const services = configured_services.map((service) => summarize(service, instances))
+        return ok({ services, pending })
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/services/:name',
+      summary: 'One service: its record, its instances, its last deployment',
+      access: ADMIN,
+      params: nameParams,
+      answers: { 200: answer('The service', serviceDetailAnswer) },
+      handle: ({ params }) => ok(detailOf(context, params.name)),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/services',
+      summary: 'Deploys a service; its image must have been uploaded',
+      access: ADMIN,
+      body: z.strictObject({ config: z.unknown() }),
+      bodyShape: z.strictObject({ config: serviceSchema }),
+      answers: { 202: acceptedSpec },
+      async handle({ body }) {
+        const config = checkConfig(body.config)
+        await requireImage(context, config)
+        return accepted(await ctld.submit({ kind: 'deploy', config }))
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/services/:name/scale',
+      summary: 'Changes how many instances run',
+      access: ADMIN,
+      params: nameParams,
+      body: z.strictObject({ concurrency: integer(0, CONCURRENCY_MAX) }),
+      answers: { 202: acceptedSpec },
+      handle: async ({ params, body }) =>
+        accepted(
+          await ctld.submit({
+            kind: 'scale',
+            service: params.name,
+            concurrency: body.concurrency,
+          }),
+        ),
+    }),
+    ...(['stop', 'start'] as const).map((kind) =>
+      route({
+        method: 'POST',
+        path: `/v1/services/:name/${kind}`,
+        summary: kind === 'stop' ? 'Stops all its instances' : 'Starts a stopped service',
+        access: ADMIN,
+        params: nameParams,
+        answers: { 202: acceptedSpec },
+        handle: async ({ params }) => accepted(await ctld.submit({ kind, service: params.name })),
+      }),
+    ),
+    route({
+      method: 'DELETE',
+      path: '/v1/services/:name',
+      summary: 'Stops all its instances and forgets the service',
+      access: ADMIN,
+      params: nameParams,
+      answers: { 202: acceptedSpec },
+      handle: async ({ params }) =>
+        accepted(await ctld.submit({ kind: 'remove', service: params.name })),
+    }),
+  ]
+}
+
+function detailOf({ ctld }: ApiContext, name: string): z.input<typeof serviceDetailAnswer> {
+  const snapshot = ctld.snapshot()
+  const service = found(snapshot.configured_services, (one) => one.name === name, `service ${name}`)
+  return {
+    service,
+    summary: summarize(service, snapshot.instances),
+    instances: snapshot.instances.filter((instance) => instance.service === name),
+    deployment: snapshot.deployments.find(({ id }) => id === service.deployment) ?? null,
+    pending: snapshot.pending.filter((one) => one.service === name),
+  }
+}
+
+/** Places of problems are those of the request: `/config/image/run`. */
+function checkConfig(data: unknown): ServiceConfig {
+  try {
+    return checkServiceConfig(data)
+  } catch (error) {
+    if (!(error instanceof TucanoError)) throw error
+    const problems = error.problems.map(({ where, what }) => ({
+      where: `/config${where === '/' ? '' : where}`,
+      what,
+    }))
+    throw new TucanoError(error.code, error.message.replace(/^the body/, 'the configuration'), {
+      problems,
+    })
+  }
+}
+
+async function requireImage({ images }: ApiContext, { image }: ServiceConfig): Promise<void> {
+  const where = '/config/image/digest'
+  if (image.digest === undefined) {
+    const what = 'missing; upload the packed program to POST /v1/images and give its digest'
+    throw new TucanoError('invalid_config', `the configuration is not valid: ${where}: ${what}`, {
+      problems: [{ where, what }],
+    })
+  }
+  if (await images.has(image.digest)) return
+  const what = 'no such image is stored; upload it to POST /v1/images first'
+  throw new TucanoError('invalid_config', `the configuration is not valid: ${where}: ${what}`, {
+    problems: [{ where, what }],
+  })
+}
