@@ -104,7 +104,8 @@ function prepareSchema(database: DatabaseSync, path: string): boolean {
 
 function check(database: DatabaseSync): void {
   const verdict = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})[0]
-  if (verdict !== 'ok') throw new DamagedRecords(String(verdict))
+  // Its first line only names the database.
+  if (verdict !== 'ok') throw new DamagedRecords(String(verdict).split('\n').at(-1))
   // SQLite has no checksums of its own: without ours a flipped bit would pass for a fact.
   for (const table of ['instances', 'deployments', 'events']) {
     for (const row of database.prepare(`SELECT body, sum FROM ${table}`).iterate()) {
