@@ -25,13 +25,24 @@ export function isRefusal(error: string): boolean {
   return /\banswered (\d{3})\b/.exec(error)?.[1]?.startsWith('5') ?? false
 }
 
-/** The oldest mail that may go now. `wakeAt` is the wall instant at which the next one may. */
+/**
+ * The oldest mail that may go now, but no recovery before the mail that it answers. `wakeAt` is
+ * the wall instant at which the next one may.
+ */
 export function pickMail(
   outbox: readonly OutboxMail[],
   now: number,
 ): { mail: OutboxMail | undefined; wakeAt: number } {
-  const mail = outbox.find(({ nextAt }) => nextAt <= now)
-  return { mail, wakeAt: Math.min(...outbox.map(({ nextAt }) => nextAt)) }
+  const ahead = new Set<string>()
+  const free = outbox.filter(({ incident, lastError }) => {
+    if (incident === null) return true
+    const isBehind = ahead.has(incident)
+    // Behind one that is refused for good it need not wait for days.
+    if (lastError === null || !isRefusal(lastError)) ahead.add(incident)
+    return !isBehind
+  })
+  const mail = free.find(({ nextAt }) => nextAt <= now)
+  return { mail, wakeAt: Math.min(...free.map(({ nextAt }) => nextAt)) }
 }
 
 /** A wall clock that was set back must not keep a mail for longer than its longest back-off. */
