@@ -5,7 +5,7 @@
 
 import { METHODS, type ServerResponse } from 'node:http'
 import httpProxy from '@fastify/http-proxy'
-import { fastify } from 'fastify'
+import { fastify, LogController } from 'fastify'
 import type { Exchange } from './exchange.io.ts'
 import type { ClientRequest } from './listener.io.ts'
 import { METHODS_REFUSED } from './read-head.ts'
@@ -18,7 +18,10 @@ export type PlugIn = {
 }
 
 export async function createPlugIn(): Promise<PlugIn> {
-  const app = fastify({ logger: false, disableRequestLogging: true })
+  const app = fastify({
+    logger: false,
+    logController: new LogController({ disableRequestLogging: true }),
+  })
   const methods = METHODS.filter((method) => !METHODS_REFUSED.includes(method))
   for (const method of methods) {
     app.addHttpMethod(method, { hasBody: false, overrideExisting: true })

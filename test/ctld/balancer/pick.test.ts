@@ -1,0 +1,150 @@
+import { describe, expect, test } from 'vitest'
+import {
+  type Candidate,
+  type Circumstances,
+  carryOver,
+  newPickState,
+  pick,
+} from '#ctld/balancer/pick.ts'
+import type { BalanceRule } from '#shared/model.ts'
+import { forEachSeed, type Random, randomFrom } from './world.ts'
+
+const calm: Circumstances<Candidate> = {
+  isExcluded: () => false,
+  inFlight: () => 0,
+  random: () => 0,
+}
+
+const candidates = (...weights: number[]): Candidate[] =>
+  weights.map((weight, at) => ({ instance: `i${at}`, weight }))
+
+function randomCandidates(random: Random): Candidate[] {
+  return candidates(...Array.from({ length: 1 + random.below(8) }, () => 1 + random.below(10)))
+}
+
+describe('weighted round robin', () => {
+  test('Q10: spreads each share evenly over the cycle', () => {
+    const state = newPickState()
+    const list = candidates(5, 1, 1)
+    const order = Array.from(
+      { length: 7 },
+      () => pick('weighted_round_robin', list, state, calm)?.instance,
+    )
+    expect(order).toEqual(['i0', 'i0', 'i1', 'i0', 'i2', 'i0', 'i0'])
+  })
+
+  test(
+    'T06: in every cycle the share of requests is the share of the weight, within 1',
+    forEachSeed(300, (random) => {
+      const list = randomCandidates(random)
+      const cycle = list.reduce((sum, { weight }) => sum + weight, 0)
+      const state = newPickState()
+      for (let skipped = random.below(cycle); skipped > 0; skipped -= 1) {
+        pick('weighted_round_robin', list, state, calm)
+      }
+      const counts = new Map<string, number>()
+      for (let turn = 0; turn < cycle; turn += 1) {
+        const chosen = pick('weighted_round_robin', list, state, calm)?.instance ?? ''
+        counts.set(chosen, (counts.get(chosen) ?? 0) + 1)
+      }
+      for (const { instance, weight } of list) {
+        expect(Math.abs((counts.get(instance) ?? 0) - weight)).toBeLessThanOrEqual(1)
+      }
+    }),
+  )
+
+  test('T06: a node whose weight falls gets fewer requests from then on', () => {
+    const before = candidates(10, 10)
+    const state = newPickState()
+    for (let turn = 0; turn < 13; turn += 1) pick('weighted_round_robin', before, state, calm)
+    const after = candidates(2, 10)
+    const next = carryOver(state, after)
+    let first = 0
+    for (let turn = 0; turn < 120; turn += 1) {
+      if (pick('weighted_round_robin', after, next, calm)?.instance === 'i0') first += 1
+    }
+    expect(first).toBeGreaterThanOrEqual(19)
+    expect(first).toBeLessThanOrEqual(21)
+  })
+
+  test(
+    'a new table does not start the turns afresh, and nobody gets a long run to catch up',
+    forEachSeed(300, (random) => {
+      const list = candidates(10, 10, 10)
+      const state = newPickState()
+      for (let turn = 1 + random.below(30); turn > 0; turn -= 1) {
+        pick('weighted_round_robin', list, state, calm)
+      }
+      expect(carryOver(state, list)).toEqual(state)
+      const light = candidates(1, 1, 1)
+      const carried = carryOver(state, light)
+      const runs = Array.from(
+        { length: 12 },
+        () => pick('weighted_round_robin', light, carried, calm)?.instance,
+      )
+      for (const { instance } of light) expect(runs).toContain(instance)
+    }),
+  )
+})
+
+describe('the other rules', () => {
+  test('round robin takes each in turn, also over a change of the list', () => {
+    const state = newPickState()
+    const order = (list: Candidate[], count: number) =>
+      Array.from({ length: count }, () => pick('round_robin', list, state, calm)?.instance)
+    expect(order(candidates(1, 9, 1), 4)).toEqual(['i0', 'i1', 'i2', 'i0'])
+    const next = carryOver(state, candidates(1, 1))
+    expect(pick('round_robin', candidates(1, 1), next, calm)?.instance).toBe('i1')
+  })
+
+  test('least loaded takes the fewest requests under way for the weight, and spreads ties', () => {
+    const list = candidates(10, 5, 5)
+    const loads = new Map([
+      ['i0', 4],
+      ['i1', 1],
+      ['i2', 3],
+    ])
+    const busy = { ...calm, inFlight: ({ instance }: Candidate) => loads.get(instance) ?? 0 }
+    expect(pick('least_loaded', list, newPickState(), busy)?.instance).toBe('i1')
+    const state = newPickState()
+    const idle = Array.from({ length: 4 }, () => pick('least_loaded', list, state, calm)?.instance)
+    expect(idle.toSorted()).toEqual(['i0', 'i0', 'i1', 'i2'])
+  })
+
+  test('p2c takes the less loaded of two different ones', () => {
+    const random = randomFrom(1)
+    const list = candidates(1, 1, 1)
+    const heavy = ({ instance }: Candidate) => (instance === 'i1' ? 100 : 0)
+    const seen = { ...calm, inFlight: heavy, random: random.random }
+    const chosen = Array.from(
+      { length: 200 },
+      () => pick('p2c', list, newPickState(), seen)?.instance,
+    )
+    expect(new Set(chosen)).toEqual(new Set(['i0', 'i2']))
+  })
+
+  test(
+    'every rule chooses somebody who is not excluded, if there is one',
+    forEachSeed(500, (random) => {
+      const list = randomCandidates(random)
+      const excluded = new Set(list.filter(() => random.below(2) === 0))
+      const rule = random.one<BalanceRule>([
+        'weighted_round_robin',
+        'round_robin',
+        'least_loaded',
+        'p2c',
+      ])
+      const seen: Circumstances<Candidate> = {
+        isExcluded: (candidate) => excluded.has(candidate),
+        inFlight: () => random.below(5),
+        random: random.random,
+      }
+      const state = newPickState()
+      for (let turn = 0; turn < 20; turn += 1) {
+        const chosen = pick(rule, list, state, seen)
+        if (chosen === undefined) expect(excluded.size).toBe(list.length)
+        else expect(excluded.has(chosen)).toBe(false)
+      }
+    }),
+  )
+})
