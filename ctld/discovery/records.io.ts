@@ -5,6 +5,7 @@
 import { renameSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
+import { isFinal } from '#ctld/deployer/instance.ts'
 import { storeFailed } from '#shared/disk.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { ClusterEvent, Deployment, Instance } from '#shared/model.ts'
@@ -14,7 +15,6 @@ import {
   EVENTS_MAX,
   INSTANCES_FINAL_MAX,
   isEmpty,
-  isFinal,
   type RecordChanges,
   type Records,
 } from './records.ts'

@@ -2,7 +2,7 @@
 // records.io.ts; the fake of the simulator keeps to the same limits.
 
 import type { StoreChanges } from '#ctld/ports.ts'
-import type { ClusterEvent, Deployment, FinalState, Instance } from '#shared/model.ts'
+import type { ClusterEvent, Deployment, Instance } from '#shared/model.ts'
 
 /** Newest events that are kept. */
 export const EVENTS_MAX = 10_000
@@ -21,20 +21,6 @@ export type Records = {
   /** Events with a cursor above `after`, oldest first. */
   events(after: number, limit: number): Promise<ClusterEvent[]>
   close(): Promise<void>
-}
-
-const finalStates: Record<FinalState, true> = {
-  failed_to_start: true,
-  never_started: true,
-  unexpected_terminated: true,
-  unexpected_crashed: true,
-  terminated: true,
-  crashed: true,
-  failed_to_terminate: true,
-}
-
-export function isFinal(instance: Instance): boolean {
-  return Object.hasOwn(finalStates, instance.state)
 }
 
 export function isEmpty({ instances, deployments, events }: RecordChanges): boolean {

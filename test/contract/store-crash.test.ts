@@ -41,7 +41,8 @@ describe('a crash', () => {
 
   test(`F02: kill -9 of a writer at ${KILLS} random points loses no acknowledged commit`, async () => {
     using folder = tempFolder()
-    const random = seeded(Number(process.env.SEED ?? Date.now()))
+    const seed = Number(process.env.SEED ?? Date.now())
+    const random = seeded(seed)
     const acked = new Set<number>()
 
     for (let round = 0; round < KILLS; round++) {
@@ -56,7 +57,7 @@ describe('a crash', () => {
       expect(lines, 'commits of this round').toBeGreaterThanOrEqual(stopAfter)
 
       await using store = await opened(folder.path)
-      expectWhole(await store.load(), Math.max(...acked), `round ${round}`)
+      expectWhole(await store.load(), Math.max(...acked), `SEED=${seed}, round ${round}`)
       const known = new Set((await store.events(0, 10_000)).map(({ cursor }) => cursor))
       expect([...acked].filter((cursor) => !known.has(cursor))).toEqual([])
     }

@@ -1,12 +1,12 @@
 // Records in memory with the promises of the database: a commit is there whole or not at all, and
 // what was acknowledged survives kill -9 and power cuts. It keeps to the same limits.
 
+import { isFinal } from '#ctld/deployer/instance.ts'
 import {
   DEPLOYMENTS_MAX,
   EVENTS_MAX,
   INSTANCES_FINAL_MAX,
   isEmpty,
-  isFinal,
   type RecordChanges,
   type Records,
 } from '#ctld/discovery/records.ts'
