@@ -200,9 +200,9 @@ function headOf(incident: Incident, left: readonly string[], now: number): strin
   const end = incident.recoveredAt ?? now
   const lasted = durationText(Math.max(0, end - incident.openedAt))
   return [
-    `Since:  ${iso(incident.openedAt)} (${lasted})`,
+    `Since: ${iso(incident.openedAt)} (${lasted})`,
     ...(left.length === 0 && incident.recoveredAt !== null
-      ? [`Until:  ${iso(incident.recoveredAt)}`]
+      ? [`Until: ${iso(incident.recoveredAt)}`]
       : []),
     `${label}: ${incident.subjects.join(', ')}`,
     ...(incident.over.length > 0 && left.length > 0
