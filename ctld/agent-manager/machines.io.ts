@@ -13,7 +13,9 @@ const LAST_WORDS_MS = 200
 
 type Ended = { code: number | null; signal: string | null }
 
-export const machines: Machines = { restart }
+export function createMachines(): Machines {
+  return { restart }
+}
 
 async function restart(command: readonly string[], timeoutMs: number): Promise<void> {
   const [program, ...args] = command
@@ -44,7 +46,7 @@ async function restart(command: readonly string[], timeoutMs: number): Promise<v
     killGroup(pid)
   }, timeoutMs)
   const { code, signal } = await new Promise<Ended>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }))
+    child.nodeChildProcess.once('exit', (code, signal) => resolve({ code, signal }))
   })
   clearTimeout(timer)
   await lastWords(child.all)
