@@ -40,10 +40,9 @@ const controllerUrl = z
 export const agentSchema = z.strictObject({
   name: describe(name(), 'Name of this worker in the topology.'),
   controller: describe(controllerUrl, "Address of the controller's API."),
-  token: describe(
-    secretRef(),
-    'Token that agents and the controller show each other. Default: file agent-token in data_folder.',
-  ).exactOptional(),
+  token: describe(secretRef(), 'Token that agents and the controller show each other.', {
+    fallback: 'file `agent-token` in `data_folder`',
+  }).exactOptional(),
   host: describe(host(), 'Where the agent and its instances listen.').default(defaults.host),
   port: describe(
     listenPort(),

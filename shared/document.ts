@@ -3,6 +3,7 @@
 // scalars, no deeper than DEPTH_MAX and without the keys that reach into JavaScript's objects.
 
 import { type Problem, TucanoError } from './errors.ts'
+import { jsonErrorOffset } from './json-syntax.ts'
 
 export const DOCUMENT_BYTES_MAX = 64 * 1024
 export const DEPTH_MAX = 32
@@ -37,7 +38,7 @@ export function readJson(text: string): SourceDocument {
   try {
     data = JSON.parse(text)
   } catch (cause) {
-    throw invalid([{ where: syntaxPlace(text, cause), what: 'not valid JSON' }], cause)
+    throw invalid([{ where: syntaxPlace(text), what: 'not valid JSON' }], cause)
   }
   return jsonDocument(data)
 }
@@ -108,9 +109,7 @@ function inspect(value: unknown, path: Path, problems: Problem[]): void {
   }
 }
 
-function syntaxPlace(text: string, error: unknown): string {
-  const found = / at position (\d+)/.exec(String(error))
-  // V8 names no position where the text ends too early.
-  const before = text.slice(0, found ? Number(found[1]) : text.length).split('\n')
+function syntaxPlace(text: string): string {
+  const before = text.slice(0, jsonErrorOffset(text)).split('\n')
   return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`
 }

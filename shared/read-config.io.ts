@@ -17,7 +17,12 @@ export const SECRET_LENGTH_MAX = 4_096
 export const TOKEN_LENGTH_MIN = 16
 
 export async function readTopologyFile(file: string): Promise<ControllerConfig> {
-  const config = checkTopology(await readDocument(file))
+  return readTopologyText(await readText(file), file)
+}
+
+/** The configuration that `text` is; `file` is where it stands or will stand. */
+export async function readTopologyText(text: string, file: string): Promise<ControllerConfig> {
+  const config = checkTopology(await parseYamlSafely(text, basename(file)))
   const { api, alerts } = config
   const at = (ref: SecretRef) => resolveSecret(ref, file)
   const tokens = { admin_token: at(api.admin_token), agent_token: at(api.agent_token) }
@@ -78,7 +83,7 @@ export async function readToken(ref: SecretRef): Promise<string> {
 const sourceOf = (ref: SecretRef) =>
   'env' in ref ? `environment variable ${ref.env}` : `secret file ${ref.file}`
 
-async function readText(file: string): Promise<string> {
+export async function readText(file: string): Promise<string> {
   try {
     await using handle = await open(file)
     const { size } = await handle.stat()

@@ -14,8 +14,15 @@ export type KeyDescription = {
   schema: z.ZodType
 }
 
-/** What messages and documents say of a key; `secret` keeps its value out of both. */
-export type KeyMeta = { description?: string; expected?: string; secret?: boolean }
+/** What messages and documents say of a key. */
+export type KeyMeta = {
+  description?: string
+  expected?: string
+  /** The default in words, where it is not a constant. */
+  fallback?: string
+  /** Its value is never shown. */
+  secret?: boolean
+}
 
 type Definition = {
   type: string
@@ -52,6 +59,10 @@ export function shapeOf(schema: z.ZodType): Record<string, z.ZodType> {
   if (!(inner instanceof z.ZodUnion)) return {}
   return Object.assign({}, ...inner.options.map((option) => shapeOf(option as z.ZodType)))
 }
+
+/** An object that is there even when nobody wrote it, because its keys have defaults. */
+export const isGroup = (schema: z.ZodType): boolean =>
+  definitionOf(schema).type === 'prefault' && Object.keys(shapeOf(schema)).length > 0
 
 /** The schema that judges the value at `path`, as far as the schema knows the path. */
 export function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
@@ -90,20 +101,25 @@ export function expectedOf(schema: z.ZodType): string {
 }
 
 function describe(key: string, schema: z.ZodType, parent: z.ZodType): KeyDescription {
-  const optional = schema._zod.optin === 'optional'
   const fallback = defaultOf(schema)
   return {
     key,
     description: metaOf(schema).description ?? '',
     expected: expectedOf(schema),
-    required: !optional && !(unwrap(parent) instanceof z.ZodUnion),
+    required: !mayBeAbsent(schema) && !(unwrap(parent) instanceof z.ZodUnion),
     ...(fallback === undefined ? {} : { default: fallback }),
     schema,
   }
 }
 
+function mayBeAbsent(schema: z.ZodType): boolean {
+  return ['optional', 'default', 'prefault'].includes(definitionOf(schema).type)
+}
+
 function defaultOf(schema: z.ZodType): unknown {
   const { type, defaultValue, innerType } = definitionOf(schema)
   if (type === 'default') return defaultValue
+  // An object's own keys have their defaults; an empty list or record is one.
+  if (type === 'prefault') return isGroup(schema) ? undefined : defaultValue
   return innerType === undefined ? undefined : defaultOf(innerType)
 }

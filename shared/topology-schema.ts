@@ -58,20 +58,19 @@ const machine = z.strictObject({
 })
 
 const api = z.strictObject({
-  host: describe(
-    host(),
-    "Where the admin API listens. Default: the controller's ip.",
-  ).exactOptional(),
+  host: describe(host(), 'Where the admin API listens.', {
+    fallback: "the controller's ip",
+  }).exactOptional(),
   port: describe(listenPort(), 'Port of the admin API, which agents and the CLI use.').default(
     defaults.api.port,
   ),
-  admin_token: describe(
-    secretRef(),
-    'Token of administrators. Default: file admin-token in store.folder, made at first start.',
-  ).exactOptional(),
+  admin_token: describe(secretRef(), 'Token of administrators, made at the first start.', {
+    fallback: 'file `admin-token` in `store.folder`',
+  }).exactOptional(),
   agent_token: describe(
     secretRef(),
-    'Token that agents and the controller show each other. Default: file agent-token in store.folder.',
+    'Token that agents and the controller show each other, made at the first start.',
+    { fallback: 'file `agent-token` in `store.folder`' },
   ).exactOptional(),
 })
 
