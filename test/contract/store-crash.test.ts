@@ -84,28 +84,32 @@ describe('F18: a full disk', () => {
     expectWhole(await storage.open().load(), 3, 'with space again')
   })
 
-  test.runIf(canMount())('does so on a real one', async () => {
-    using folder = tempFolder()
-    const script = 'mount -t tmpfs -o size=512k none "$1" && exec "$2" "$3" "$1"'
-    const fixture = `${import.meta.dirname}/../fixtures/store-on-full-disk.ts`
-    const run = spawnSync(
-      'unshare',
-      ['-m', 'sh', '-c', script, 'sh', folder.path, process.execPath, fixture],
-      { encoding: 'utf8', timeout: 60_000 },
-    )
-    expect(run.stderr).toBe('')
-    const words = `no space left on ${folder.path}: free some space; writes are refused until then`
-    expect(JSON.parse(run.stdout)).toEqual({
-      documentCommit: `store_failed: ${words}`,
-      recordsCommit: `store_failed: ${words}`,
-      epochWhenFull: 1,
-      eventsWhenFull: 1,
-      epochWithSpace: 3,
-      eventsWithSpace: 2,
-      notices: [],
-      integrity: 'ok',
-    })
-  })
+  test.runIf(canMount())(
+    'does so on a real one',
+    async () => {
+      using folder = tempFolder()
+      const script = 'mount -t tmpfs -o size=512k none "$1" && exec "$2" "$3" "$1"'
+      const fixture = `${import.meta.dirname}/../fixtures/store-on-full-disk.ts`
+      const run = spawnSync(
+        'unshare',
+        ['-m', 'sh', '-c', script, 'sh', folder.path, process.execPath, fixture],
+        { encoding: 'utf8', timeout: 60_000 },
+      )
+      expect(run.stderr).toBe('')
+      const words = `no space left on ${folder.path}: free some space; writes are refused until then`
+      expect(JSON.parse(run.stdout)).toEqual({
+        documentCommit: `store_failed: ${words}`,
+        recordsCommit: `store_failed: ${words}`,
+        epochWhenFull: 1,
+        eventsWhenFull: 1,
+        epochWithSpace: 3,
+        eventsWithSpace: 2,
+        notices: [],
+        integrity: 'ok',
+      })
+    },
+    60_000,
+  )
 })
 
 async function writeForever(store: Store, acked: { last: number }): Promise<void> {

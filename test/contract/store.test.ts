@@ -163,7 +163,7 @@ describe.each([
       )
       await reopened.close()
     }
-  })
+  }, 60_000)
 
   test('F20: refuses to start, each time, when neither file nor backup can be read', async () => {
     const storage = createStorage()

@@ -5,9 +5,11 @@ import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { createInterface } from 'node:readline'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { openStore } from '#ctld/discovery/store.io.ts'
 import { tempFolder } from '#test/helpers/temp-folder.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const FIXTURE = `${import.meta.dirname}/../fixtures/store-holder.ts`
 

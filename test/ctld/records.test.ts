@@ -46,7 +46,7 @@ test('a damaged database is kept aside and started anew, or holds all that it he
   expect(readdirSync(folder.path).some((name) => name.startsWith('records.db.unreadable-'))).toBe(
     true,
   )
-})
+}, 60_000)
 
 test('a database that was started anew takes commits', async () => {
   using folder = await filledFolder()
