@@ -34,8 +34,12 @@ export type EntryKind = 'file' | 'directory' | 'link'
 /** `path` is without `./` and trailing slash, empty for the folder itself; `mode` has 9 bits. */
 export type VettedEntry = { path: string; kind: EntryKind; mode: number }
 
-/** What was vetted so far. `kinds` is keyed by folded path and holds parent folders too. */
-export type Seen = { kinds: Map<string, EntryKind>; entries: number; bytes: number }
+/**
+ * What was vetted so far. A tree of folded names rather than a map of paths: 20,000 paths of 4 KiB
+ * would be 80 MiB of keys, and their parents many times that.
+ */
+export type Seen = { root: SeenNode; names: number; entries: number; bytes: number }
+type SeenNode = { kind: EntryKind; children: Map<string, SeenNode> | undefined }
 
 const kindOfType: Record<string, EntryKind> = {
   File: 'file',
@@ -53,7 +57,7 @@ const wordsOfType: Record<string, string> = {
 }
 
 export function nothingSeen(): Seen {
-  return { kinds: new Map(), entries: 0, bytes: 0 }
+  return { root: { kind: 'directory', children: undefined }, names: 0, entries: 0, bytes: 0 }
 }
 
 /** Vets a whole archive; throws `image_unsafe` at its first bad entry. */
@@ -150,22 +154,27 @@ function vetLink(path: string, depth: number, target: string): void {
 
 /** Each path once, and nothing below a file or a link: so no entry is written through a link. */
 function claim(path: string, parts: readonly string[], kind: EntryKind, seen: Seen): void {
-  let key = ''
-  for (const part of parts.slice(0, -1)) {
-    key += `/${folded(part)}`
-    const parent = seen.kinds.get(key)
-    if (parent === 'link') throw unsafe(path, 'would be written through a link')
-    if (parent === 'file') throw unsafe(path, 'lies below a file')
-    seen.kinds.set(key, 'directory')
+  let parent = seen.root
+  for (const [at, part] of parts.entries()) {
+    if (parent.kind === 'link') throw unsafe(path, 'would be written through a link')
+    if (parent.kind === 'file') throw unsafe(path, 'lies below a file')
+    const isLast = at === parts.length - 1
+    const wanted = isLast ? kind : 'directory'
+    parent.children ??= new Map()
+    const name = folded(part)
+    const known = parent.children.get(name)
+    if (known === undefined) {
+      seen.names += 1
+      // Folders that are only implied count too, or a few entries could imply millions.
+      if (seen.names > ENTRIES_MAX) throw unsafe(path, `is beyond ${ENTRIES_MAX} names`)
+    } else if (isLast && !(known.kind === 'directory' && kind === 'directory')) {
+      const both = `a ${known.kind} and a ${kind}; letter case does not count`
+      throw unsafe(path, `is there twice (${both})`)
+    }
+    const node: SeenNode = known ?? { kind: wanted, children: undefined }
+    parent.children.set(name, node)
+    parent = node
   }
-  const last = parts.at(-1)
-  if (last === undefined) return
-  key += `/${folded(last)}`
-  const before = seen.kinds.get(key)
-  if (before !== undefined && !(before === 'directory' && kind === 'directory')) {
-    throw unsafe(path, `is there twice (a ${before} and a ${kind}; letter case does not count)`)
-  }
-  seen.kinds.set(key, kind)
 }
 
 /** Two names that some file system takes for one have one key. */

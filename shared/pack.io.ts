@@ -23,7 +23,7 @@ import {
   vetEntry,
 } from './archive.ts'
 import { vetArchiveFile } from './archive-file.io.ts'
-import { TucanoError } from './errors.ts'
+import { messageOf, TucanoError } from './errors.ts'
 
 export const IGNORE_FILE = '.tucanoignore'
 
@@ -40,7 +40,37 @@ export type PackedImage = {
 
 /** Rejects with `invalid_request` (no such folder, empty), `image_unsafe` or `too_large`. */
 export async function packFolder(folder: string): Promise<PackedImage> {
-  const headers = await listFolder(folder)
+  try {
+    return await packListed(folder, await listFolder(folder))
+  } catch (cause) {
+    if (cause instanceof TucanoError) throw cause
+    throw new TucanoError('invalid_request', `${folder}: cannot be packed: ${messageOf(cause)}`, {
+      cause,
+    })
+  }
+}
+
+/** Takes a .tar.gz as it is, after the same checks. */
+export async function takeArchive(file: string): Promise<PackedImage> {
+  const found = await stat(file).catch((cause: unknown) => {
+    throw new TucanoError('invalid_request', `${file}: cannot be read`, { cause })
+  })
+  if (found.size > IMAGE_BYTES_MAX) throw tooLarge(file)
+  const { entries } = await vetArchiveFile(file)
+  return { file, ...(await digestOfFile(file)), entries, dispose: async () => undefined }
+}
+
+export async function digestOfFile(path: string): Promise<{ digest: string; bytes: number }> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of createReadStream(path)) {
+    hash.update(chunk)
+    bytes += chunk.length
+  }
+  return { digest: `sha256:${hash.digest('hex')}`, bytes }
+}
+
+async function packListed(folder: string, headers: readonly EntryHeader[]): Promise<PackedImage> {
   if (headers.every((header) => header.type === 'Directory')) {
     throw new TucanoError('invalid_request', `${folder}: there is no file to pack`)
   }
@@ -72,26 +102,6 @@ export async function packFolder(folder: string): Promise<PackedImage> {
     await dispose()
     throw error
   }
-}
-
-/** Takes a .tar.gz as it is, after the same checks. */
-export async function takeArchive(file: string): Promise<PackedImage> {
-  const found = await stat(file).catch((cause: unknown) => {
-    throw new TucanoError('invalid_request', `${file}: cannot be read`, { cause })
-  })
-  if (found.size > IMAGE_BYTES_MAX) throw tooLarge(file)
-  const { entries } = await vetArchiveFile(file)
-  return { file, ...(await digestOfFile(file)), entries, dispose: async () => undefined }
-}
-
-export async function digestOfFile(path: string): Promise<{ digest: string; bytes: number }> {
-  const hash = createHash('sha256')
-  let bytes = 0
-  for await (const chunk of createReadStream(path)) {
-    hash.update(chunk)
-    bytes += chunk.length
-  }
-  return { digest: `sha256:${hash.digest('hex')}`, bytes }
 }
 
 /** Every file, folder and link that goes into the archive, parents first, sorted by code unit. */

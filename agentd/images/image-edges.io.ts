@@ -10,7 +10,7 @@ import { unpackImage } from './unpack.io.ts'
 export async function openImageEdges(
   options: FetchOptions & { folder: string },
 ): Promise<Omit<ImagesPorts, 'clock' | 'log'>> {
-  const environment = hostEnvironment()
+  const environment = buildEnvironment()
   return {
     fetch: (digest, file, signal) => fetchImage(options, { digest, file, signal }),
     unpack: unpackImage,
@@ -29,4 +29,16 @@ export function hostEnvironment(): Record<string, string> {
     PATH: `${dirname(process.execPath)}:${path}`,
     LANG: process.env.LANG ?? 'C.UTF-8',
   }
+}
+
+/** A build may have to reach the outside through the host's proxy; a service need not know it. */
+export function buildEnvironment(): Record<string, string> {
+  const environment = hostEnvironment()
+  for (const name of ['http_proxy', 'https_proxy', 'no_proxy', 'NODE_EXTRA_CA_CERTS']) {
+    for (const key of new Set([name, name.toUpperCase()])) {
+      const value = process.env[key]
+      if (value !== undefined) environment[key] = value
+    }
+  }
+  return environment
 }

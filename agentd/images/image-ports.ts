@@ -47,8 +47,8 @@ export type Shelf = {
   finished(): Promise<Built[]>
   /** Deletes a build, finished or not. */
   remove(key: string): Promise<void>
-  /** Deletes what a former agent left half done; `busy` keys stay. */
-  sweep(busy: ReadonlySet<string>): Promise<void>
+  /** Deletes what a former agent left half done; builds that are under way now stay. */
+  sweep(isBusy: (key: string) => boolean): Promise<void>
   /** Used part of the disk, 0..1. */
   diskUsed(): Promise<number>
   buildLogFile(key: string): string

@@ -61,14 +61,17 @@ export function createImages(ports: ImagesPorts): ImagesNoun {
     },
 
     async retain(digests) {
-      const busy = new Set(works.keys())
-      const expired = expiredBuilds(await shelf.finished(), digests)
-      for (const key of expired) {
-        if (works.has(key)) continue
-        await shelf.remove(key)
-        log.info({ build: key }, 'build deleted: no instance uses it')
+      try {
+        for (const key of expiredBuilds(await shelf.finished(), digests)) {
+          if (works.has(key)) continue
+          await shelf.remove(key)
+          log.info({ build: key }, 'build deleted: no instance uses it')
+        }
+        await shelf.sweep((key) => works.has(key))
+      } catch (error) {
+        // Nothing depends on it, and it is done again with the next change.
+        log.warn({ why: messageOf(error) }, 'old builds could not be deleted')
       }
-      await shelf.sweep(new Set([...busy, ...works.keys()]))
     },
 
     buildLog: (digest, lines = BUILD_LOG_LINES_MAX) => shelf.buildLog(digest, lines),

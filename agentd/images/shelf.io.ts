@@ -91,9 +91,11 @@ export async function openShelf(folder: string): Promise<Shelf> {
 
     remove,
 
-    async sweep(busy) {
+    async sweep(isBusy) {
       for (const key of await readdir(builds)) {
-        if (!busy.has(key) && (await readMarker(key)) === undefined) await remove(key)
+        // Asked before and after: one may be finished, or begun, while its marker is read.
+        if (isBusy(key) || (await readMarker(key)) !== undefined || isBusy(key)) continue
+        await remove(key)
       }
       for (const name of await readdir(work)) {
         if (!workspaces.has(name)) await removeTree(join(work, name))

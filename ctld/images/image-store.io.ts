@@ -14,6 +14,8 @@ import { type ImageStore, type StoredImage, unusedImages } from './image-store.t
 
 const FILE_PATTERN = /^([0-9a-f]{64})\.tar\.gz$/
 const UPLOAD_PREFIX = 'upload-'
+/** Each may hold IMAGE_BYTES_MAX of the disk until it is vetted. */
+export const UPLOADS_MAX = 4
 
 export type ImageStoreOptions = { folder: string; log: Log; bytesMax?: number }
 
@@ -26,8 +28,14 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   }
   const fileOf = (digest: string) => join(folder, `${digest.slice('sha256:'.length)}.tar.gz`)
 
+  let uploadCount = 0
+
   const store: ImageStore = {
     async put(upload, expectedDigest) {
+      if (uploadCount >= UPLOADS_MAX) {
+        throw new TucanoError('too_many_requests', `${UPLOADS_MAX} uploads are under way`)
+      }
+      uploadCount += 1
       const temporary = join(folder, `${UPLOAD_PREFIX}${randomUUID()}`)
       try {
         const { digest, bytes } = await receive(upload, temporary, bytesMax)
@@ -41,6 +49,8 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
       } catch (error) {
         await rm(temporary, { force: true }).catch(() => undefined) // The next start drops it.
         throw asStoreError(error)
+      } finally {
+        uploadCount -= 1
       }
     },
 

@@ -39,7 +39,11 @@ const entries: [string, RegExp, TarEntry[]][] = [
   ['a name of 256 bytes', /longer than 255/, [file('n'.repeat(256))]],
   ['a path of 4,097 bytes', /longer than 4096/, [file(`${'p/'.repeat(2_048)}p`)]],
   ['a path of 257 folders', /deeper than 256/, [file(`${'p/'.repeat(257)}p`)]],
-  ['20,001 entries', /beyond 20000/, Array.from({ length: 20_001 }, (_, n) => file(`m/${n}`, ''))],
+  [
+    '20,001 entries',
+    /"m\/19999".*beyond 20000/,
+    Array.from({ length: 20_001 }, (_, n) => file(`m/${n}`, '')),
+  ],
   ['a size of 513 MiB', /"big".*512 MiB/, [{ name: 'big', size: 513 * 1024 * 1024 }]],
 ]
 

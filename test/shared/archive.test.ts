@@ -63,6 +63,17 @@ test('a folder may be there twice, 20,000 entries are allowed', () => {
   expect(vetArchive([twice, twice, ...entries])).toEqual({ entries: 20_000, bytes: 19_998 })
 })
 
+test('folders that are only implied count as names', () => {
+  const deep = (entry: number) =>
+    Array.from({ length: 200 }, (_, level) => `${entry}-${level}`).join('/')
+  const entries = Array.from({ length: 101 }, (_, entry) => ({
+    path: deep(entry),
+    type: 'File',
+    size: 1,
+  }))
+  expect(() => vetArchive(entries)).toThrow(/beyond 20000 names/)
+})
+
 describe('packing a folder', () => {
   function sample(): string {
     const at = temporaryFolder()
