@@ -79,12 +79,12 @@ function startThread(next: (thread: Thread) => void): Thread {
       attach()
       next(thread)
     })
+    // A thread does not keep the process alive: what waits for a factorisation is a connection,
+    // and that does. Only now, because a listener for messages makes the thread count again.
+    thread.worker.unref()
   }
 }
 
-/** Does not keep the process alive: what waits for a factorisation is a connection, which does. */
 function startWorker(): Worker {
-  const worker = new Worker(new URL('./worker.ts', import.meta.url))
-  worker.unref()
-  return worker
+  return new Worker(new URL('./worker.ts', import.meta.url))
 }
