@@ -2,14 +2,7 @@
 // reference and kept out of every object that is logged; `redact` is the second line of defence.
 
 import { pino } from 'pino'
-import type { Log } from './ports.ts'
-
-const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevel = (typeof levels)[number]
-
-export function isLogLevel(text: string): text is LogLevel {
-  return (levels as readonly string[]).includes(text)
-}
+import type { Log, LogLevel } from './ports.ts'
 
 export function createLog(name: string, level: LogLevel): Log {
   return pino(

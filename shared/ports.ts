@@ -26,3 +26,10 @@ export type Log = {
   warn(fields: LogFields, text: string): void
   error(fields: LogFields, text: string): void
 }
+
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+export function isLogLevel(text: string): text is LogLevel {
+  return (logLevels as readonly string[]).includes(text)
+}

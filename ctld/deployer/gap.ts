@@ -113,7 +113,16 @@ function filled({ service, mine, facts, pools, missing, now }: Context): Gap {
     const why = `more than concurrency ${service.config.concurrency}`
     return { ...nothing, actions: leave(pools.current, mine, excess, why) }
   }
-  return { ...nothing, needs: needsOf(service, mine, facts, Math.max(missing, 0), now) }
+  const count = Math.max(missing - awaited(service, pools.terminating, missing), 0)
+  return { ...nothing, needs: needsOf(service, mine, facts, count, now) }
+}
+
+/** Places that stay empty until a program has ended that must not overlap with the next one. */
+function awaited(service: Service, terminating: readonly Instance[], missing: number): number {
+  const { strategy, max_surge } = service.config.update
+  if (max_surge === 0) return terminating.length
+  const outdated = terminating.some((instance) => instance.revision < service.programRevision)
+  return strategy === 'recreate' && outdated ? missing : 0
 }
 
 /**

@@ -1,0 +1,216 @@
+// Builds a world for the planner in one line and obeys its plans, without daemons.
+
+import { type InstanceEvent, isFinal, nextInstance } from '#ctld/deployer/instance.ts'
+import { type Action, type NodeFact, type Plan, reconcile } from '#ctld/deployer/reconcile.ts'
+import type { Instance, Service, ServiceConfig } from '#shared/model.ts'
+import { checkServiceConfig } from '#shared/service-config.ts'
+
+export const DIGEST = `sha256:${'ab'.repeat(32)}`
+
+export function configOf(name: string, concurrency: number, extra: object = {}): ServiceConfig {
+  return checkServiceConfig({
+    name,
+    concurrency,
+    port: 8080,
+    image: { digest: DIGEST, run: ['node', 'server.js'] },
+    ...extra,
+  })
+}
+
+export class Cluster {
+  nodes: NodeFact[]
+  services = new Map<string, Service>()
+  instances = new Map<string, Instance>()
+  routed = new Set<string>()
+  cursor: string | null = null
+  frozen = false
+  rescheduleAfterMs = 0
+  now = 1_000_000
+  lastId = 0
+
+  constructor(...names: string[]) {
+    this.nodes = names.map((name) => ({
+      name,
+      state: 'alive',
+      drained: false,
+      downAt: undefined,
+      load: 0,
+    }))
+  }
+
+  declare(name: string, concurrency: number, extra: object = {}): this {
+    const was = this.services.get(name)
+    const config = configOf(name, concurrency, extra)
+    const revision = (was?.revision ?? 0) + 1
+    const program = (c: ServiceConfig) => JSON.stringify([c.image, c.env, c.port])
+    const isNewProgram = was === undefined || program(was.config) !== program(config)
+    this.services.set(name, {
+      name,
+      config,
+      revision,
+      programRevision: isNewProgram ? revision : was.programRevision,
+      revisions: [...(was?.revisions ?? []), { revision, config, at: this.now }],
+      desired: 'running',
+      deployment: `d${revision}-${name}`,
+      createdAt: this.now,
+      changedAt: this.now,
+    })
+    return this
+  }
+
+  want(name: string, desired: Service['desired']): this {
+    const service = this.services.get(name)
+    if (service !== undefined) this.services.set(name, { ...service, desired })
+    return this
+  }
+
+  plan(): Plan {
+    return reconcile(
+      {
+        services: [...this.services.values()],
+        instances: [...this.instances.values()],
+        nodes: this.nodes,
+        cursor: this.cursor,
+        frozen: this.frozen,
+        rescheduleAfterMs: this.rescheduleAfterMs,
+        routed: this.routed,
+      },
+      this.now,
+    )
+  }
+
+  /** Plans and obeys until there is nothing left to do. */
+  settle(): this {
+    for (let round = 0; round < 100; round += 1) {
+      const plan = this.plan()
+      this.obey(plan)
+      if (plan.actions.length === 0) return this
+    }
+    throw new Error('the plan never comes to rest')
+  }
+
+  obey(plan: Plan): this {
+    for (const action of plan.actions) this.#obeyOne(action)
+    this.cursor = plan.cursor
+    return this
+  }
+
+  tell(id: string, event: InstanceEvent): this {
+    const instance = this.instances.get(id)
+    if (instance !== undefined) this.instances.set(id, nextInstance(instance, event, this.now))
+    return this
+  }
+
+  /** Every instance that is starting becomes healthy, every one told to stop ends. */
+  agentsObey(): this {
+    for (const { id, state, stopTry, node } of this.instances.values()) {
+      const isUp = this.nodes.some((fact) => fact.name === node && fact.state === 'alive')
+      if (!isUp) continue
+      if (state === 'deploying') {
+        this.tell(id, { kind: 'started', port: 20_000, pid: 1, restarts: 0 })
+      } else if (stopTry > 0) this.tell(id, { kind: 'terminated' })
+    }
+    return this
+  }
+
+  /** Plans, obeys and lets the agents obey until all is quiet. */
+  run(): this {
+    for (let round = 0; round < 200; round += 1) {
+      const before = JSON.stringify([...this.instances.values()])
+      this.settle().agentsObey()
+      if (JSON.stringify([...this.instances.values()]) === before) return this
+    }
+    throw new Error('the cluster never comes to rest')
+  }
+
+  kill(name: string): this {
+    for (const fact of this.nodes) {
+      if (fact.name !== name) continue
+      fact.state = 'dead'
+      fact.downAt = this.now
+    }
+    for (const { id, node } of this.instances.values()) {
+      if (node === name) this.tell(id, { kind: 'node_lost', why: `${name} is dead` })
+    }
+    return this
+  }
+
+  /** The node comes back with all that ran on it. */
+  revive(name: string): this {
+    for (const fact of this.nodes) {
+      if (fact.name !== name) continue
+      fact.state = 'alive'
+      fact.downAt = undefined
+    }
+    for (const { id, node, state } of this.instances.values()) {
+      if (node !== name || state !== 'lost') continue
+      this.tell(id, { kind: 'started', port: 20_000, pid: 1, restarts: 0 })
+    }
+    return this
+  }
+
+  drain(name: string): this {
+    for (const fact of this.nodes) if (fact.name === name) fact.drained = true
+    return this
+  }
+
+  live(service?: string): Instance[] {
+    return [...this.instances.values()].filter(
+      (instance) => !isFinal(instance) && (service === undefined || instance.service === service),
+    )
+  }
+
+  places(service?: string): string {
+    return this.live(service)
+      .map(({ node }) => node)
+      .join()
+  }
+
+  #obeyOne(action: Action): void {
+    switch (action.kind) {
+      case 'place': {
+        const service = this.services.get(action.service)
+        if (service === undefined) return
+        this.lastId += 1
+        const id = `i${String(this.lastId).padStart(6, '0')}`
+        this.instances.set(id, {
+          id,
+          service: service.name,
+          revision: service.revision,
+          deployment: service.deployment,
+          node: action.node,
+          state: 'deploying',
+          attempt: 1,
+          createdAt: this.now,
+          changedAt: this.now,
+          why: action.why,
+          healthy: false,
+          restarts: 0,
+          stopTry: 0,
+          ...(action.replaces === undefined ? {} : { replaces: action.replaces }),
+        })
+        return
+      }
+      case 'retry':
+        this.tell(action.instance, { ...action, kind: 'retry' })
+        return
+      case 'terminate':
+        this.tell(action.instance, {
+          kind: 'terminate',
+          why: action.why,
+          drainMs: 30_000,
+          stopMs: 30_000,
+        })
+        return
+      case 'stop':
+        this.tell(action.instance, { kind: 'drained', why: action.why, stopMs: 30_000 })
+        return
+      case 'stop_overdue':
+        this.tell(action.instance, { kind: 'stop_overdue', stopMs: 30_000 })
+        return
+      case 'forget_service':
+        this.services.delete(action.service)
+        return
+    }
+  }
+}
