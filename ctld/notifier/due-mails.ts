@@ -3,7 +3,7 @@
 // mails in any minute.
 
 import type { Incident, MailKind, OutboxMail } from '#ctld/discovery/document.ts'
-import { digestText, type MailText, mailText } from './mail-text.ts'
+import { digestText, type MailText, mailText, testMailText } from './mail-text.ts'
 import { makeRoom } from './outbox.ts'
 
 const WINDOW_MS = 60_000
@@ -15,18 +15,20 @@ export type Mails = {
   outbox: readonly OutboxMail[]
   /** Wall instants of the mails that were written within the last minute. */
   recent: readonly number[]
+  /** The one under way; it is not dropped. */
+  sending: string | null
 }
 
 type Due = { incident: Incident; kind: MailKind }
 
 /** Writes what is due at the wall instant `now`; `wakeAt` is when to ask again. */
 export function dueMails(
-  mails: Mails & { sending: string | null },
+  mails: Mails,
   limits: MailLimits,
   to: readonly string[],
   now: number,
   newId: () => string,
-): { incidents: Incident[]; outbox: OutboxMail[]; recent: number[]; wakeAt: number } {
+): { mails: Omit<Mails, 'sending'>; wakeAt: number } {
   const recent = mails.recent.filter((at) => at <= now && now - at < WINDOW_MS)
   const incidents = mails.incidents.map((incident) => clampWait(incident, limits, now))
   const ripe = incidents.filter(({ mailAt }) => mailAt !== null && mailAt <= now)
@@ -36,7 +38,7 @@ export function dueMails(
   const isHeld = due.length > 0 && recent.length >= Math.max(1, limits.digestAbove)
   if (isHeld) {
     const freeAt = Math.min(...recent) + WINDOW_MS
-    return { incidents, outbox: [...mails.outbox], recent, wakeAt: freeAt }
+    return { mails: { incidents, outbox: mails.outbox, recent }, wakeAt: freeAt }
   }
 
   const texts = textsOf(due, recent.length, limits, now)
@@ -48,11 +50,25 @@ export function dueMails(
     ripe.includes(incident) ? mailed(incident, due, limits, now) : incident,
   )
   return {
-    incidents: after,
-    outbox: [...room.outbox, ...written],
-    recent: [...recent, ...written.map(() => now)],
+    mails: {
+      incidents: after,
+      outbox: [...room.outbox, ...written],
+      recent: [...recent, ...written.map(() => now)],
+    },
     wakeAt: Math.min(...after.map(({ mailAt }) => mailAt ?? Infinity)),
   }
+}
+
+/** A test goes out beside the alerts; it is in no incident and counts for no digest. */
+export function withTestMail(
+  { outbox, sending }: Pick<Mails, 'outbox' | 'sending'>,
+  id: string,
+  to: readonly string[],
+  now: number,
+): OutboxMail[] {
+  const room = makeRoom(outbox, 1, sending)
+  const text = { kind: 'test', incident: null, ...testMailText(id, now) } as const
+  return [...room.outbox, outboxMail(text, room.dropped, to, now, id)]
 }
 
 /** A wall clock that was set back must not put off a mail for longer than it was to wait. */

@@ -7,10 +7,9 @@ import type { Incident, OutboxMail } from '#ctld/discovery/document.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { AlertsConfig } from '#shared/model.ts'
 import type { Dice, Ids } from '#shared/ports.ts'
-import { dueMails, type MailLimits } from './due-mails.ts'
+import { dueMails, type MailLimits, withTestMail } from './due-mails.ts'
 import { type Occurrence, tellIncidents } from './incident.ts'
-import { testMailText } from './mail-text.ts'
-import { afterFailure, afterSent, clampWaits, makeRoom, pickMail } from './outbox.ts'
+import { afterFailure, afterSent, clampWaits, pickMail } from './outbox.ts'
 
 export type { Occurrence } from './incident.ts'
 
@@ -18,16 +17,20 @@ const RESULTS_KEPT_MAX = 1_000
 
 /** incidents and outbox belong in the StateDocument; the rest need not outlive the process. */
 export type NotifierState = {
-  incidents: Incident[]
-  outbox: OutboxMail[]
+  incidents: readonly Incident[]
+  outbox: readonly OutboxMail[]
   /** Wall instants of the mails written within the last minute. */
-  recent?: number[]
+  recent?: readonly number[]
   /** Id of the mail that is being sent. */
   sending?: string | null
+  /** The configuration in force. */
+  alerts?: AlertsConfig
 }
 
+type Now = Required<NotifierState>
+
 export type Decision = {
-  /** `incidents` or `outbox` differ from what they were before the last `decide`. */
+  /** `incidents` or `outbox` differ from what they were at the last `decide`, or were restored. */
   changed: boolean
   /** To be sent once the state is on disk; at most one. */
   sends: OutboxMail[]
@@ -46,61 +49,50 @@ export type Notifier = {
   mailResult(id: string, error: string | null, now: number): void
   /** Puts a test mail into the outbox. */
   testMail(now: number): string
-  state(): Required<NotifierState>
+  state(): { incidents: Incident[]; outbox: OutboxMail[] } & Now
   restore(state: NotifierState): void
 }
 
 /** All instants are wall milliseconds, as they must survive a restart. */
 export function createNotifier(ports: { ids: Ids; dice: Dice }, alerts: AlertsConfig): Notifier {
-  const { ids, dice } = ports
-  const newId = () => ids.next()
-  let config = alerts
-  let limits = limitsOf(alerts)
-  let incidents: readonly Incident[] = []
-  let outbox: readonly OutboxMail[] = []
-  let recent: readonly number[] = []
-  let sending: string | null = null
+  const newId = () => ports.ids.next()
+  const ends = createEnds()
+  let is: Now = { incidents: [], outbox: [], recent: [], sending: null, alerts }
   let notices: string[] = []
   let changed = false
-  // What the world did cannot be undone: a restored state must not send again what was accepted,
-  // nor wait for the result of a send that has ended.
-  const accepted = new Set<string>()
-  const ended = new Set<string>()
 
-  function put(next: { incidents?: readonly Incident[]; outbox?: readonly OutboxMail[] }): void {
-    const before = { incidents, outbox }
-    incidents = next.incidents ?? incidents
-    outbox = next.outbox ?? outbox
-    changed ||= !isSameList(before.incidents, incidents) || !isSameList(before.outbox, outbox)
+  function put(next: Partial<Now>): void {
+    const was = is
+    is = { ...was, ...next }
+    changed ||= !isSameList(was.incidents, is.incidents) || !isSameList(was.outbox, is.outbox)
   }
 
   function send(now: number): OutboxMail[] {
-    const { mail } = pickMail(outbox, now)
-    if (sending !== null || mail === undefined) return []
-    sending = mail.id
-    ended.delete(mail.id)
+    const { mail } = pickMail(is.outbox, now)
+    if (is.sending !== null || mail === undefined) return []
+    put({ sending: mail.id })
+    ends.forget(mail.id)
     // To whom is asked now: a mended address also helps the mails that were written before.
-    return [{ ...mail, mail: { ...mail.mail, to: [...config.to] } }]
+    return [{ ...mail, mail: { ...mail.mail, to: [...is.alerts.to] } }]
   }
 
   return {
     configure(next) {
-      config = next
-      limits = limitsOf(next)
-      put({ outbox: outbox.map((mail) => (mail.tries === 0 ? mail : { ...mail, nextAt: 0 })) })
+      const outbox = is.outbox.map((mail) => (mail.tries === 0 ? mail : { ...mail, nextAt: 0 }))
+      put({ alerts: next, outbox })
     },
 
     tell(occurrences, now) {
       if (occurrences.length === 0) return
-      put({ incidents: tellIncidents(incidents, occurrences, limits, now, newId) })
+      const limits = limitsOf(is.alerts)
+      put({ incidents: tellIncidents(is.incidents, occurrences, limits, now, newId) })
     },
 
     decide(now) {
-      const due = dueMails({ incidents, outbox, recent, sending }, limits, config.to, now, newId)
-      recent = due.recent
-      put({ incidents: due.incidents, outbox: clampWaits(due.outbox, now) })
+      const due = dueMails(is, limitsOf(is.alerts), is.alerts.to, now, newId)
+      put({ ...due.mails, outbox: clampWaits(due.mails.outbox, now) })
       const sends = send(now)
-      const mailsAt = sending === null ? pickMail(outbox, now).wakeAt : Infinity
+      const mailsAt = is.sending === null ? pickMail(is.outbox, now).wakeAt : Infinity
       const decision = { changed, sends, wakeAt: Math.min(due.wakeAt, mailsAt), notices }
       changed = false
       notices = []
@@ -108,46 +100,63 @@ export function createNotifier(ports: { ids: Ids; dice: Dice }, alerts: AlertsCo
     },
 
     mailResult(id, error, now) {
-      remember(ended, id)
-      if (sending === id) sending = null
-      if (error === null) {
-        remember(accepted, id)
-        put({ outbox: afterSent(outbox, id, now) })
-        return
-      }
-      if (!outbox.some((mail) => mail.id === id)) return
-      const after = afterFailure(outbox, { id, error, random: dice.random() }, now)
+      ends.note(id, error === null)
+      if (is.sending === id) put({ sending: null })
+      if (error === null) return put({ outbox: afterSent(is.outbox, id, now) })
+      if (!is.outbox.some((mail) => mail.id === id)) return
+      const failure = { id, error, random: ports.dice.random() }
+      const after = afterFailure(is.outbox, failure, now)
       notices.push(...after.notices)
       put({ outbox: after.outbox })
     },
 
     testMail(now) {
       const id = newId()
-      const room = makeRoom(outbox, 1, sending)
-      const { subject, text } = testMailText(id, now)
-      const mail = { to: [...config.to], subject, text }
-      const dropped = room.dropped.reduce((sum, one) => sum + 1 + one.dropped, 0)
-      const waiting = { incident: null, createdAt: now, dropped, tries: 0, nextAt: now }
-      put({ outbox: [...room.outbox, { id, kind: 'test', mail, ...waiting, lastError: null }] })
+      put({ outbox: withTestMail(is, id, is.alerts.to, now) })
       return id
     },
 
-    state: () => ({
-      incidents: [...incidents],
-      outbox: [...outbox],
-      recent: [...recent],
-      sending,
-    }),
+    state: () => ({ ...is, incidents: [...is.incidents], outbox: [...is.outbox] }),
 
     restore(state) {
-      incidents = [...state.incidents]
-      outbox = state.outbox.filter(({ id }) => !accepted.has(id))
-      recent = state.recent ?? []
-      sending = state.sending ?? null
-      if (sending !== null && ended.has(sending)) sending = null
-      changed = outbox.length !== state.outbox.length
+      const outbox = state.outbox.filter(({ id }) => !ends.isAccepted(id))
+      const sending = state.sending ?? null
+      is = {
+        ...is,
+        ...state,
+        outbox,
+        sending: sending !== null && ends.has(sending) ? null : sending,
+      }
+      // What of it is on disk is not known here, so that it is written once more than needed.
+      changed = true
       notices = []
     },
+  }
+}
+
+/**
+ * What the world did cannot be undone: a restored state must not send again what was accepted,
+ * nor wait for the result of a send that has ended.
+ */
+function createEnds() {
+  const ended = new Set<string>()
+  const accepted = new Set<string>()
+  return {
+    note(id: string, isAccepted: boolean): void {
+      remember(ended, id)
+      if (isAccepted) remember(accepted, id)
+    },
+    forget: (id: string) => ended.delete(id),
+    has: (id: string) => ended.has(id),
+    isAccepted: (id: string) => accepted.has(id),
+  }
+}
+
+function remember(ids: Set<string>, id: string): void {
+  ids.add(id)
+  for (const oldest of ids) {
+    if (ids.size <= RESULTS_KEPT_MAX) return
+    ids.delete(oldest)
   }
 }
 
@@ -161,12 +170,4 @@ function limitsOf(alerts: AlertsConfig): MailLimits {
 
 function isSameList<T>(before: readonly T[], after: readonly T[]): boolean {
   return before.length === after.length && before.every((item, index) => item === after[index])
-}
-
-function remember(ids: Set<string>, id: string): void {
-  ids.add(id)
-  for (const oldest of ids) {
-    if (ids.size <= RESULTS_KEPT_MAX) return
-    ids.delete(oldest)
-  }
 }
