@@ -68,8 +68,8 @@ function prepareStop(name: string, server: Server): (signal: string) => void {
     stopping = true
     const counts = [...open.values()].map((responses) => responses.size)
     const inFlight = counts.reduce((sum, count) => sum + count, 0)
-    console.log(`${name} stops: ${signal}, ${inFlight} in flight`)
     server.close(() => console.log(`${name} stopped`))
+    console.log(`${name} stops: ${signal}, ${inFlight} in flight`)
     for (const [socket, responses] of open) dismiss(socket, [...responses].at(-1))
   }
 }
