@@ -42,17 +42,28 @@ of a list, \`*\` for each key of a mapping.
 /** The whole reference as Markdown. */
 export function configurationReference(): string {
   const sections = configurations.map(
-    ({ title, about, schema }) =>
-      `## ${title}\n\n${about}\n\n| key | meaning | value | default |\n| --- | --- | --- | --- |\n${keysOf(schema).map(row).join('\n')}\n`,
+    ({ title, about, schema }) => `## ${title}\n\n${about}\n\n${table(keysOf(schema).map(row))}`,
   )
   return [introduction, ...sections].join('\n')
 }
 
-function row(key: KeyDescription): string {
+function row(key: KeyDescription): string[] {
   const isMapping = Object.keys(shapeOf(key.schema)).length > 0 && !metaOf(key.schema).expected
   const value = isMapping ? 'a mapping' : key.expected
   const cells = [`\`${key.key}\``, key.description, value, defaultText(key)]
-  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return cells.map((cell) => cell.replaceAll('|', '\\|'))
+}
+
+/** Columns are padded as the formatter would do it. */
+function table(rows: readonly string[][]): string {
+  const header = ['key', 'meaning', 'value', 'default']
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((cells) => cells[column]?.length ?? 0)),
+  )
+  const dashes = widths.map((width) => '-'.repeat(width))
+  return [header, dashes, ...rows]
+    .map((cells) => `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |\n`)
+    .join('')
 }
 
 function defaultText(key: KeyDescription): string {

@@ -86,6 +86,15 @@ export function ip() {
   return expects(z.string().refine(isAddress), 'an IPv4 or IPv6 address like 10.0.0.11')
 }
 
+/** The address of one machine, not one that stands for many. */
+export function machineIp() {
+  const many = new Set(['0.0.0.0', '::', '255.255.255.255'])
+  return expects(
+    ip().refine((address) => !many.has(canonicalAddress(address))),
+    'an IPv4 or IPv6 address like 10.0.0.11',
+  )
+}
+
 /** An address or a host name. */
 export function host() {
   return expects(

@@ -52,7 +52,12 @@ function read(worker: Worker, request: YamlRequest, deadlineMs: number): Promise
     })
     worker.once('error', (error) => {
       clearTimeout(timer)
-      giveUp('needs too much memory or nesting to be read', error)
+      if (isExhaustion(error)) giveUp('needs too much memory to be read', error)
+      else reject(error)
     })
   })
 }
+
+const isExhaustion = (error: Error) =>
+  error instanceof RangeError ||
+  (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY'

@@ -85,19 +85,45 @@ export function metaOf(schema: z.ZodType): KeyMeta {
   return { ...(inner === undefined ? {} : metaOf(inner)), ...(schema.meta() as KeyMeta) }
 }
 
-/** The rule in words: `a port, 1..65535`. */
+/** The rule in words: `a port, 1..65535`. A schema without such words is described by its type. */
 export function expectedOf(schema: z.ZodType): string {
   const { expected } = metaOf(schema)
   if (expected !== undefined) return expected
   const inner = unwrap(schema)
-  const { type, entries } = definitionOf(inner)
-  if (type === 'boolean') return 'true or false'
-  if (entries !== undefined) return `one of ${Object.values(entries).join(', ')}`
+  if (inner instanceof z.ZodBoolean) return 'true or false'
+  if (inner instanceof z.ZodEnum) return `one of ${inner.options.join(', ')}`
   if (inner instanceof z.ZodLiteral) return [...inner.values].join(' or ')
-  if (inner instanceof z.ZodArray)
+  if (inner instanceof z.ZodNumber) return expectedNumber(inner)
+  if (inner instanceof z.ZodString) return expectedText(inner)
+  if (inner instanceof z.ZodArray) {
     return `a list; each item ${expectedOf(inner.element as z.ZodType)}`
+  }
   const names = Object.keys(shapeOf(inner))
-  return names.length === 0 ? 'a mapping' : `a mapping with the keys ${names.join(', ')}`
+  if (names.length > 0) return `a mapping with the keys ${names.join(', ')}`
+  if (inner instanceof z.ZodUnion) {
+    return inner.options.map((option) => expectedOf(option as z.ZodType)).join(' or ')
+  }
+  return inner instanceof z.ZodUnknown ? 'a value' : 'a mapping'
+}
+
+function expectedNumber({ format, minValue, maxValue }: z.ZodNumber): string {
+  const kind = format?.includes('int') ? 'a whole number' : 'a number'
+  return `${kind}${rangeText(minValue, maxValue)}`
+}
+
+function expectedText({ minLength, maxLength, def }: z.ZodString): string {
+  const patterns = (def.checks ?? []).flatMap((check) => {
+    const { pattern } = check._zod.def as { pattern?: RegExp }
+    return pattern === undefined ? [] : [` that matches ${pattern}`]
+  })
+  const size = rangeText(minLength, maxLength)
+  return `text${size === '' ? '' : `${size} characters`}${patterns.join('')}`
+}
+
+function rangeText(min: number | null, max: number | null): string {
+  const low = min === null || min <= Number.MIN_SAFE_INTEGER ? '' : min
+  const high = max === null || max >= Number.MAX_SAFE_INTEGER ? '' : max
+  return low === '' && high === '' ? '' : `, ${low}..${high}`
 }
 
 function describe(key: string, schema: z.ZodType, parent: z.ZodType): KeyDescription {

@@ -16,6 +16,7 @@ import {
   labels,
   line,
   listenPort,
+  machineIp,
   name,
   remotePort,
   secretRef,
@@ -46,7 +47,7 @@ const machine = z.strictObject({
     z.enum(['ctl', 'worker']),
     'ctl: the one controller. worker: runs services under an agent.',
   ),
-  ip: describe(ip(), "The machine's real address, as the others reach it."),
+  ip: describe(machineIp(), "The machine's real address, as the others reach it."),
   agent_port: describe(listenPort(), "Port of the worker's agent.").default(
     defaults.machine.agent_port,
   ),

@@ -8,6 +8,8 @@ import { checkServiceConfig } from '#shared/service-config.ts'
 import { serviceSchema } from '#shared/service-schema.ts'
 import { configurations, type Data, fullExample, problemsOf } from '#test/helpers/configurations.ts'
 
+const examples = new Map(configurations.map(({ file }) => [file as string, fullExample(file)]))
+
 /** No key of any configuration takes one of these. */
 const wrongForAll: Record<string, unknown> = {
   nothing: null,
@@ -87,12 +89,10 @@ type Steps = (string | number)[]
 
 /** The full example, less what must not stand together. */
 function usable(file: string): Data {
-  const data = fullExample(file)
+  const data = structuredClone(examples.get(file)) as Data
   const image = data.image as Data | undefined
-  if (image !== undefined) {
-    delete image.digest
-    delete image.archive
-  }
+  delete image?.digest
+  delete image?.archive
   return data
 }
 

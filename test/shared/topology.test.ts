@@ -43,14 +43,21 @@ describe('M41–M43: machines', () => {
     )
   })
 
-  test.each(['10.0.0', '10.0.0.256', '010.0.0.1', 'host', 'fe80::1%eth0', '10.0.0.11 ', '::g'])(
-    'M43: %j is no ip',
-    (ip) => {
-      expect(refusal(small.replace('10.0.0.11', JSON.stringify(ip)))).toBe(
-        `topology.yaml:3:31 topology[1].ip: expected an IPv4 or IPv6 address like 10.0.0.11, got ${JSON.stringify(ip)}`,
-      )
-    },
-  )
+  test.each([
+    '10.0.0',
+    '10.0.0.256',
+    '010.0.0.1',
+    'host',
+    'fe80::1%eth0',
+    '0.0.0.0',
+    '0::0',
+    '10.0.0.11 ',
+    '::g',
+  ])('M43: %j is no ip', (ip) => {
+    expect(refusal(small.replace('10.0.0.11', JSON.stringify(ip)))).toBe(
+      `topology.yaml:3:31 topology[1].ip: expected an IPv4 or IPv6 address like 10.0.0.11, got ${JSON.stringify(ip)}`,
+    )
+  })
 
   test.each(['fd00::1', '::1', '127.0.0.1'])('M43: %s is an ip', (ip) => {
     expect(parse(small.replace('10.0.0.11', `'${ip}'`)).topology[1]?.ip).toBe(ip)
