@@ -67,7 +67,7 @@ export function vetArchive(headers: Iterable<EntryHeader>): { entries: number; b
   return { entries: seen.entries, bytes: seen.bytes }
 }
 
-/** Vets the next entry and adds it to `seen`; throws `image_unsafe` with its name and the reason. */
+/** Vets the next entry and adds it to `seen`; throws `image_unsafe` with its name and why. */
 export function vetEntry(header: EntryHeader, seen: Seen): VettedEntry {
   const kind = Object.hasOwn(kindOfType, header.type) ? kindOfType[header.type] : undefined
   if (kind === undefined) {

@@ -165,8 +165,7 @@ function limited(folder: string): Transform {
 }
 
 function tooLarge(what: string): TucanoError {
-  return new TucanoError(
-    'too_large',
-    `${what}: packs to more than ${IMAGE_BYTES_MAX / MEBIBYTE} MiB; name what is not needed in ${IGNORE_FILE}`,
-  )
+  const limit = `${IMAGE_BYTES_MAX / MEBIBYTE} MiB`
+  const advice = `name what is not needed in ${IGNORE_FILE}`
+  return new TucanoError('too_large', `${what}: packs to more than ${limit}; ${advice}`)
 }

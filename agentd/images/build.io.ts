@@ -13,7 +13,7 @@ import { killMarked, killQuietly } from './marked-processes.io.ts'
 
 export const BUILD_MARK = 'TUCANO_BUILD'
 /** A build that prints without end is read no faster than this, so that the agent keeps its CPU. */
-const FLOOD_BYTES = 4 * 1024 * 1024
+const FLOOD_BYTES = 2 * 1024 * 1024
 const FLOOD_PAUSE_MS = 100
 /** How long the output is waited for after all known writers are dead. */
 const OUTPUT_END_MS = 1_000

@@ -7,61 +7,36 @@
 //
 // A build happens where it runs, since many tools write absolute paths into what they make.
 
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { execa } from 'execa'
-import { tail } from '#agentd/runner/log-file.io.ts'
 import { BUILD_MARK } from './build.io.ts'
+import { openBuildLogs } from './build-logs.io.ts'
 import type { Built, Shelf } from './image-ports.ts'
 import { killMarked } from './marked-processes.io.ts'
-import { removeTree } from './remove-tree.io.ts'
+import { openWorkspaces } from './workspaces.io.ts'
 
-const LOGS_MAX = 50
 const SYNC_TIMEOUT_MS = 60_000
 
 export async function openShelf(folder: string): Promise<Shelf> {
   const builds = join(folder, 'builds')
-  const work = join(folder, 'work')
-  const logs = join(folder, 'logs')
-  for (const each of [builds, work, logs]) await mkdir(each, { recursive: true, mode: 0o700 })
-  const workspaces = new Set<string>()
-  const markerOf = (key: string) => join(builds, key, 'built.json')
-  const logOf = (key: string) => join(logs, `${key}.log`)
+  await mkdir(builds, { recursive: true, mode: 0o700 })
+  const workspaces = await openWorkspaces(join(folder, 'work'))
+  const logs = await openBuildLogs(join(folder, 'logs'))
 
-  /** Moved away first, so that a build is never found half deleted. */
   async function remove(key: string): Promise<void> {
     await killMarked(BUILD_MARK, markOf(builds, key))
-    const trash = join(work, randomUUID())
-    await rename(join(builds, key), trash).catch(nothingWhenAbsent)
-    await removeTree(trash)
-  }
-
-  async function readMarker(key: string): Promise<Built | undefined> {
-    const text = await readFile(markerOf(key), 'utf8').catch(nothingWhenAbsent)
-    return text === undefined ? undefined : parseBuilt(text, key)
+    await workspaces.discard(join(builds, key))
   }
 
   return {
     async find(key) {
-      if ((await readMarker(key)) === undefined) return undefined
+      if ((await readMarker(builds, key)) === undefined) return undefined
       return join(builds, key, 'files')
     },
 
-    async workspace() {
-      const name = randomUUID()
-      const place = join(work, name)
-      workspaces.add(name)
-      await mkdir(place)
-      return {
-        file: join(place, 'image.tar.gz'),
-        unpacked: join(place, 'files'),
-        async dispose() {
-          await removeTree(place)
-          workspaces.delete(name)
-        },
-      }
-    },
+    workspace: workspaces.open,
 
     async place(key, unpacked) {
       await remove(key)
@@ -71,21 +46,11 @@ export async function openShelf(folder: string): Promise<Shelf> {
       return { folder: files, mark: markOf(builds, key) }
     },
 
-    async finish(built) {
-      const place = join(builds, built.key)
-      // The files before the marker, also through a power cut: one syncfs for the whole tree.
-      await execa('sync', ['-f', place], { timeout: SYNC_TIMEOUT_MS })
-      const temporary = `${markerOf(built.key)}.new`
-      await using handle = await open(temporary, 'w', 0o600)
-      await handle.writeFile(JSON.stringify(built))
-      await handle.sync()
-      await rename(temporary, markerOf(built.key))
-      await using parent = await open(place, 'r')
-      await parent.sync()
-    },
+    finish: (built) => writeMarker(builds, built),
 
     async finished() {
-      const markers = await Promise.all((await readdir(builds)).map(readMarker))
+      const keys = await readdir(builds)
+      const markers = await Promise.all(keys.map((key) => readMarker(builds, key)))
       return markers.filter((built) => built !== undefined)
     },
 
@@ -94,15 +59,11 @@ export async function openShelf(folder: string): Promise<Shelf> {
     async sweep(isBusy) {
       for (const key of await readdir(builds)) {
         // Asked before and after: one may be finished, or begun, while its marker is read.
-        if (isBusy(key) || (await readMarker(key)) !== undefined || isBusy(key)) continue
+        if (isBusy(key) || (await readMarker(builds, key)) !== undefined || isBusy(key)) continue
         await remove(key)
       }
-      for (const name of await readdir(work)) {
-        if (!workspaces.has(name)) await removeTree(join(work, name))
-      }
-      for (const { name } of (await newestLogs(logs)).slice(LOGS_MAX)) {
-        await rm(join(logs, name), { force: true })
-      }
+      await workspaces.sweep()
+      await logs.sweep()
     },
 
     async diskUsed() {
@@ -112,29 +73,37 @@ export async function openShelf(folder: string): Promise<Shelf> {
       return used + disk.bavail === 0 ? 1 : used / (used + disk.bavail)
     },
 
-    buildLogFile: logOf,
-
-    async buildLog(digest, lines) {
-      const hex = digest.slice('sha256:'.length)
-      const newest = (await newestLogs(logs)).find(({ name }) => name.startsWith(`${hex}-`))
-      return newest === undefined ? undefined : tail(join(logs, newest.name), lines)
-    },
+    buildLogFile: logs.fileOf,
+    buildLog: logs.tailOf,
   }
+}
+
+function markerOf(builds: string, key: string): string {
+  return join(builds, key, 'built.json')
+}
+
+async function readMarker(builds: string, key: string): Promise<Built | undefined> {
+  const text = await readFile(markerOf(builds, key), 'utf8').catch(nothingWhenAbsent)
+  return text === undefined ? undefined : parseBuilt(text, key)
+}
+
+async function writeMarker(builds: string, built: Built): Promise<void> {
+  const marker = markerOf(builds, built.key)
+  // The files before the marker, also through a power cut: one syncfs for the whole tree.
+  await execa('sync', ['-f', dirname(marker)], { timeout: SYNC_TIMEOUT_MS })
+  const temporary = `${marker}.new`
+  await using handle = await open(temporary, 'w', 0o600)
+  await handle.writeFile(JSON.stringify(built))
+  await handle.sync()
+  await rename(temporary, marker)
+  await using parent = await open(dirname(marker), 'r')
+  await parent.sync()
 }
 
 /** Unique on the machine: several agents may build one digest at the same time. */
 function markOf(builds: string, key: string): string {
   const place = createHash('sha256').update(join(builds, key)).digest('hex')
   return `${key.slice(0, 12)}.${place.slice(0, 16)}`
-}
-
-async function newestLogs(logs: string): Promise<{ name: string; at: number }[]> {
-  const files = []
-  for (const name of await readdir(logs)) {
-    const found = await stat(join(logs, name)).catch(nothingWhenAbsent)
-    if (found !== undefined) files.push({ name, at: found.mtimeMs })
-  }
-  return files.sort((a, b) => b.at - a.at)
 }
 
 /** A torn or foreign marker counts as none: then the image is built again. */

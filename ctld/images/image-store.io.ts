@@ -27,7 +27,6 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     if (name.startsWith(UPLOAD_PREFIX)) await rm(join(folder, name), { force: true })
   }
   const fileOf = (digest: string) => join(folder, `${digest.slice('sha256:'.length)}.tar.gz`)
-
   let uploadCount = 0
 
   const store: ImageStore = {
@@ -67,17 +66,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
       return (await stat(fileOf(digest)).catch(undefinedWhenAbsent)) !== undefined
     },
 
-    async list() {
-      const images: StoredImage[] = []
-      for (const name of await readdir(folder)) {
-        const hex = FILE_PATTERN.exec(name)?.[1]
-        if (hex === undefined) continue
-        const found = await stat(join(folder, name)).catch(undefinedWhenAbsent)
-        if (found === undefined) continue
-        images.push({ digest: `sha256:${hex}`, bytes: found.size, storedAt: found.mtimeMs })
-      }
-      return images.sort((a, b) => b.storedAt - a.storedAt || (a.digest < b.digest ? -1 : 1))
-    },
+    list: () => listImages(folder),
 
     async prune(inUse) {
       const gone = unusedImages(await store.list(), inUse)
@@ -89,6 +78,18 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     },
   }
   return store
+}
+
+async function listImages(folder: string): Promise<StoredImage[]> {
+  const images: StoredImage[] = []
+  for (const name of await readdir(folder)) {
+    const hex = FILE_PATTERN.exec(name)?.[1]
+    if (hex === undefined) continue
+    const found = await stat(join(folder, name)).catch(undefinedWhenAbsent)
+    if (found === undefined) continue
+    images.push({ digest: `sha256:${hex}`, bytes: found.size, storedAt: found.mtimeMs })
+  }
+  return images.sort((a, b) => b.storedAt - a.storedAt || (a.digest < b.digest ? -1 : 1))
 }
 
 async function receive(

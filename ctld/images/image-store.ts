@@ -12,8 +12,8 @@ export type StoredImage = {
 export type ImageStore = {
   /**
    * Takes an upload; durable when it resolves. Nothing stays of one that is refused: `too_large`,
-   * `too_many_requests`, `image_unsafe`, `conflict` (not the expected digest), `store_failed` (disk full or broken),
-   * `invalid_request` (the sender broke off).
+   * `too_many_requests`, `image_unsafe`, `conflict` (not the expected digest), `store_failed`
+   * (disk full or broken), `invalid_request` (the sender broke off).
    */
   put(
     upload: AsyncIterable<Uint8Array>,

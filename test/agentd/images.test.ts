@@ -1,48 +1,29 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { BUILD_MARK, runBuild } from '#agentd/images/build.io.ts'
-import { capOutput } from '#agentd/images/capped-output.ts'
-import { type FetchOptions, fetchImage } from '#agentd/images/fetch.io.ts'
-import { hostEnvironment, openImageEdges } from '#agentd/images/image-edges.io.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { openImageEdges } from '#agentd/images/image-edges.io.ts'
 import type { ImagesPorts } from '#agentd/images/image-ports.ts'
 import { buildKey, createImages } from '#agentd/images/images.ts'
-import { markedProcesses } from '#agentd/images/marked-processes.io.ts'
 import { expiredBuilds } from '#agentd/images/retention.ts'
-import { unpackImage } from '#agentd/images/unpack.io.ts'
 import { PrepareError } from '#agentd/ports.ts'
 import { machineClock } from '#shared/clock.io.ts'
 import type { Log } from '#shared/ports.ts'
-import { hostileArchives, writeHostile } from '#test/helpers/hostile-archives.ts'
-import { file, folder, link, type TarEntry, tar, writeTarGz } from '#test/helpers/tar-writer.ts'
+import { digestOf, imageController } from '#test/helpers/image-controller.ts'
+import { file, link, type TarEntry, tar } from '#test/helpers/tar-writer.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
+
+vi.setConfig({ testTimeout: 30_000 }) // Real processes, on machines that may be busy.
 
 const silent = () => undefined
 const log: Log = { debug: silent, info: silent, warn: silent, error: silent }
-const never = new AbortController().signal
-const digestOf = (bytes: Buffer) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-
-/** A controller that has images, in memory. */
-async function listen(answer: RequestListener): Promise<string> {
-  const server = createServer(answer).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 /** An agent's images with real edges; `requests` are the paths asked of the controller. */
 async function newAgent(overrides: Partial<ImagesPorts> = {}, at = temporaryFolder()) {
   const images = new Map<string, Buffer>()
   const requests: string[] = []
-  const controller = await listen((request, response) => {
+  const controller = await imageController((request, response) => {
     requests.push(`${request.headers.authorization} ${request.url}`)
     const bytes = images.get((request.url ?? '').replace('/v1/images/', ''))
     response.writeHead(bytes === undefined ? 404 : 200).end(bytes)
@@ -69,91 +50,6 @@ async function failureOf(work: Promise<unknown>): Promise<PrepareError> {
   if (!(error instanceof PrepareError)) throw new Error(`not a PrepareError: ${error}`)
   return error
 }
-
-describe('unpacking', () => {
-  test.each(hostileArchives)('refuses $name and writes nothing', async (hostile) => {
-    const at = temporaryFolder()
-    const path = await writeHostile(hostile, at)
-    await expect(unpackImage(path, join(at, 'in/target'))).rejects.toMatchObject({
-      code: 'image_unsafe',
-      message: expect.stringMatching(hostile.says),
-    })
-    expect(readdirSync(at)).toEqual(['hostile.tar.gz'])
-  })
-
-  test('gives files, folders and links, without setuid bits', async () => {
-    const at = temporaryFolder()
-    const path = writeTarGz(
-      join(at, 'good.tar.gz'),
-      folder('./'),
-      link('a-first', 'lib/x.so'),
-      file('lib/x.so.1', 'library'),
-      link('lib/x.so', 'x.so.1'),
-      file('bin/su', '#!/bin/sh\n', 0o6755),
-      { ...folder('empty'), mode: 0o1777 },
-    )
-    const target = join(at, 'target')
-    await unpackImage(path, target)
-    expect(readFileSync(join(target, 'a-first'), 'utf8')).toBe('library')
-    expect(statSync(join(target, 'bin/su')).mode & 0o7777).toBe(0o755)
-    expect(statSync(join(target, 'empty')).mode & 0o7000).toBe(0)
-  })
-
-  test('never goes into a folder that is there', async () => {
-    const at = temporaryFolder()
-    const path = writeTarGz(join(at, 'good.tar.gz'), file('a', 'new'))
-    mkdirSync(join(at, 'target'))
-    writeFileSync(join(at, 'target/a'), 'old')
-    await expect(unpackImage(path, join(at, 'target'))).rejects.toThrow('EEXIST')
-    expect(readFileSync(join(at, 'target/a'), 'utf8')).toBe('old')
-  })
-})
-
-describe('fetching', () => {
-  const bytes = Buffer.from('image')
-  async function fetchFrom(answer: RequestListener, options: Partial<FetchOptions> = {}) {
-    const controller = await listen(answer)
-    const path = join(temporaryFolder(), 'image')
-    await fetchImage(
-      { controller, token: () => 't', ...options },
-      { digest: digestOf(bytes), file: path, signal: never },
-    )
-    return readFileSync(path)
-  }
-
-  test('gives the bytes of the digest', async () => {
-    expect(await fetchFrom((_, response) => response.end(bytes))).toEqual(bytes)
-  })
-
-  test('refuses other bytes than those of the digest', async () => {
-    await expect(fetchFrom((_, response) => response.end('imagE'))).rejects.toMatchObject({
-      code: 'image_unsafe',
-      message: expect.stringContaining(digestOf(bytes)),
-    })
-  })
-
-  test('gives up when nothing comes, or not enough in time, or too much', async () => {
-    const hangs: RequestListener = (_, response) => void response.write('i')
-    const late = fetchFrom(hangs, { progressMs: 100 })
-    await expect(late).rejects.toMatchObject({ code: 'timeout', message: /no byte/ })
-    const total = fetchFrom(hangs, { totalMs: 100 })
-    await expect(total).rejects.toMatchObject({ code: 'timeout', message: /did not arrive/ })
-    const large = fetchFrom((_, response) => response.end(bytes), { bytesMax: 4 })
-    await expect(large).rejects.toMatchObject({ code: 'too_large' })
-  })
-
-  test('says what the controller answered', async () => {
-    const answer = (status: number) => fetchFrom((_, response) => response.writeHead(status).end())
-    await expect(answer(404)).rejects.toMatchObject({ code: 'not_found' })
-    await expect(answer(500)).rejects.toMatchObject({ code: 'unavailable', message: /500/ })
-    const broken = fetchFrom((request) => request.socket.destroy())
-    await expect(broken).rejects.toMatchObject({ code: 'unavailable' })
-    const redirect = fetchFrom((_, response) =>
-      response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
-    )
-    await expect(redirect).rejects.toMatchObject({ code: 'unavailable' })
-  })
-})
 
 describe('preparing an image', () => {
   test('fetches with the token, unpacks, builds, and does it once', async () => {
@@ -292,88 +188,4 @@ describe('retention', () => {
     expect(expiredBuilds(all, new Set(), 2)).toEqual(['c', 'a'])
     expect(expiredBuilds(all, new Set(['c']), 2)).toEqual(['a'])
   })
-})
-
-describe('a build', () => {
-  const job = (commands: string[][], timeoutMs = 60_000) => {
-    const at = temporaryFolder()
-    mkdirSync(join(at, 'files'))
-    const mark = randomUUID()
-    const folder = join(at, 'files')
-    return { commands, folder, timeoutMs, logFile: join(at, 'log'), mark }
-  }
-  const env = hostEnvironment()
-
-  test('that ignores TERM and leaves a daemon behind is killed at its deadline', async () => {
-    const hostile = job(
-      [
-        [
-          'sh',
-          '-c',
-          `trap '' TERM; setsid sh -c 'trap "" TERM HUP; echo daemon; while :; do sleep 1; done' &
-           echo started; while :; do sleep 1; done`,
-        ],
-      ],
-      500,
-    )
-    const startedAt = performance.now()
-    expect(await runBuild(hostile, never, env)).toMatchObject({ kind: 'timed_out' })
-    expect(performance.now() - startedAt).toBeLessThan(5_000)
-    expect(await markedProcesses(BUILD_MARK, hostile.mark)).toEqual([])
-    expect(readFileSync(hostile.logFile, 'utf8')).toMatch(/started/)
-  })
-
-  test('that succeeds leaves no daemon either', async () => {
-    const leaves = job([['sh', '-c', 'setsid sleep 600 & echo done']])
-    expect(await runBuild(leaves, never, env)).toEqual({ kind: 'done' })
-    expect(await markedProcesses(BUILD_MARK, leaves.mark)).toEqual([])
-  })
-
-  test('kills first what a former agent left of it', async () => {
-    const again = job([['true']])
-    const former = job([['sh', '-c', 'echo up; sleep 600']])
-    const stop = new AbortController()
-    const old = runBuild({ ...former, mark: again.mark }, stop.signal, env)
-    await expect
-      .poll(() => existsSync(former.logFile) && readFileSync(former.logFile, 'utf8'))
-      .toContain('up\n')
-    expect(await runBuild(again, never, env)).toEqual({ kind: 'done' })
-    expect(await old).toMatchObject({ kind: 'failed', signal: 'SIGKILL' })
-  })
-
-  test('sees nothing of the environment but the allowed', async () => {
-    process.env.TUCANO_TEST_SECRET = 'canary'
-    onTestFinished(() => void delete process.env.TUCANO_TEST_SECRET)
-    const shows = job([['sh', '-c', 'env; node --version']])
-    await runBuild(shows, never, env)
-    const output = readFileSync(shows.logFile, 'utf8')
-    expect(output).not.toContain('canary')
-    expect(output).toContain(`HOME=${shows.folder}\n`)
-    expect(output).toContain(process.version)
-  })
-
-  test('stops at the first command that fails', async () => {
-    const fails = job([['true'], ['sh', '-c', 'exit 3'], ['touch', 'never']])
-    expect(await runBuild(fails, never, env)).toMatchObject({ kind: 'failed', exitCode: 3 })
-    expect(readdirSync(fails.folder)).toEqual([])
-  })
-
-  test('that prints 20 MB keeps the beginning and the end of it', async () => {
-    const floods = job([['sh', '-c', 'echo first; seq 1 2600000; echo last']])
-    expect(await runBuild(floods, never, env)).toEqual({ kind: 'done' })
-    const output = readFileSync(floods.logFile, 'utf8')
-    expect(output.length).toBeLessThan(10.1 * 1024 * 1024)
-    expect(output).toMatch(/^\$ sh .*\nfirst\n1\n/)
-    expect(output).toMatch(/\n\[\.\.\. dropped \d{6,} lines\]\n/)
-    expect(output.endsWith('2600000\nlast\n')).toBe(true)
-  })
-})
-
-test('capped output counts the lines that it drops', () => {
-  const output = capOutput(20)
-  const written = ['1234567890\n', 'a\nb\nc\n', 'd\ne\nf\ng\n', 'the end\n']
-    .map((text) => output.push(Buffer.from(text)))
-    .concat(output.end())
-    .map((piece) => piece?.toString() ?? '')
-  expect(written.join('')).toBe('1234567890\n[... dropped 7 lines]\ng\nthe end\n')
 })

@@ -3,13 +3,15 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openImageStore, UPLOADS_MAX } from '#ctld/images/image-store.io.ts'
 import { UNUSED_IMAGES_MAX, unusedImages } from '#ctld/images/image-store.ts'
 import type { Log } from '#shared/ports.ts'
 import { hostileArchives, writeHostile } from '#test/helpers/hostile-archives.ts'
 import { file, tar } from '#test/helpers/tar-writer.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
+
+vi.setConfig({ testTimeout: 30_000 }) // Inflates bombs, on machines that may be busy.
 
 const silent = () => undefined
 const log: Log = { debug: silent, info: silent, warn: silent, error: silent }

@@ -9,13 +9,15 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { list } from 'tar'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { nothingSeen, vetArchive, vetEntry, vetInflation } from '#shared/archive.ts'
 import { vetArchiveFile } from '#shared/archive-file.io.ts'
 import { digestOfFile, packFolder, takeArchive } from '#shared/pack.io.ts'
 import { hostileArchives, writeHostile } from '#test/helpers/hostile-archives.ts'
 import { file, folder, link, writeTarGz } from '#test/helpers/tar-writer.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
+
+vi.setConfig({ testTimeout: 30_000 }) // Inflates bombs, on machines that may be busy.
 
 describe('an archive', () => {
   test.each(hostileArchives)('with $name is refused with the reason', async (hostile) => {
