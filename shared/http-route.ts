@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream'
 import type { z } from 'zod'
 import { jsonDocument, readJson } from './document.ts'
-import { TucanoError } from './errors.ts'
+import { type ErrorCode, type Problem, TucanoError } from './errors.ts'
 import { checkDocument } from './schema.ts'
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
@@ -104,6 +104,14 @@ export function parseBody(text: string): unknown {
   return asRequest('the body', () => readJson(text).data)
 }
 
+/** The error for a part of a request; its message names the first fault and counts the others. */
+export function faulty(code: ErrorCode, part: string, problems: readonly Problem[]): TucanoError {
+  const [first] = problems
+  const others = problems.length > 1 ? `; and ${problems.length - 1} more` : ''
+  const message = `${part} is not valid: ${first?.where}: ${first?.what}${others}`
+  return new TucanoError(code, message, { problems })
+}
+
 /** Matches a path of the table, so that a wrong method can be told from a wrong path. */
 export function patternOf(path: string): RegExp {
   const parts = path.split('/').map((part) => {
@@ -118,7 +126,6 @@ function asRequest<T>(what: string, call: () => T): T {
     return call()
   } catch (error) {
     if (!(error instanceof TucanoError)) throw error
-    const message = error.message.replace(/^the body/, what)
-    throw new TucanoError('invalid_request', message, { problems: error.problems })
+    throw faulty('invalid_request', what, error.problems)
   }
 }

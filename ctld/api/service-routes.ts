@@ -1,9 +1,9 @@
 // Routes of services: deploy (M05, M21, Q12), scale, stop, start, remove, and reading them.
 
 import { z } from 'zod'
-import { TucanoError } from '#shared/errors.ts'
+import { type Problem, TucanoError } from '#shared/errors.ts'
 import { integer } from '#shared/fields.ts'
-import { type Route, route } from '#shared/http-route.ts'
+import { faulty, type Route, route } from '#shared/http-route.ts'
 import type { ServiceConfig } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 import { CONCURRENCY_MAX, serviceSchema } from '#shared/service-schema.ts'
@@ -122,27 +122,25 @@ function checkConfig(data: unknown): ServiceConfig {
     return checkServiceConfig(data)
   } catch (error) {
     if (!(error instanceof TucanoError)) throw error
-    const problems = error.problems.map(({ where, what }) => ({
-      where: `/config${where === '/' ? '' : where}`,
-      what,
-    }))
-    throw new TucanoError(error.code, error.message.replace(/^the body/, 'the configuration'), {
-      problems,
-    })
+    throw faultyConfig(error.problems)
   }
 }
 
 async function requireImage({ images }: ApiContext, { image }: ServiceConfig): Promise<void> {
-  const where = '/config/image/digest'
+  const where = '/image/digest'
   if (image.digest === undefined) {
     const what = 'missing; upload the packed program to POST /v1/images and give its digest'
-    throw new TucanoError('invalid_config', `the configuration is not valid: ${where}: ${what}`, {
-      problems: [{ where, what }],
-    })
+    throw faultyConfig([{ where, what }])
   }
   if (await images.has(image.digest)) return
   const what = 'no such image is stored; upload it to POST /v1/images first'
-  throw new TucanoError('invalid_config', `the configuration is not valid: ${where}: ${what}`, {
-    problems: [{ where, what }],
-  })
+  throw faultyConfig([{ where, what }])
+}
+
+function faultyConfig(problems: readonly Problem[]): TucanoError {
+  const located = problems.map(({ where, what }) => ({
+    where: `/config${where === '/' ? '' : where}`,
+    what,
+  }))
+  return faulty('invalid_config', 'the configuration', located)
 }

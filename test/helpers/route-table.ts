@@ -1,0 +1,51 @@
+// The table of the API's routes with a real request for each, for the tests that walk it.
+
+import { apiRoutes } from '#ctld/api/api.io.ts'
+import { createChanges } from '#ctld/api/changes.ts'
+import type { Route } from '#shared/http-route.ts'
+import { aConfig, aReport, createFakeCtld, DIGEST } from '#test/fakes/ctld.ts'
+import { createFakeImages } from '#test/fakes/images.ts'
+import { createManualClock } from './manual-clock.ts'
+
+export function tableOfRoutes(): Route[] {
+  const ctld = createFakeCtld()
+  const clock = createManualClock()
+  return apiRoutes({
+    ctld,
+    images: createFakeImages(),
+    changes: createChanges(ctld, clock),
+    clock,
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    version: '0.1.0',
+    isStarted: () => true,
+  })
+}
+
+export const titleOf = ({ method, path }: Route): string => `${method} ${path}`
+
+/** A path that the fake controller knows. */
+export function urlOf({ path }: Route): string {
+  const id = path.includes('deployments') ? 'd-1' : 'i-1'
+  return path
+    .replace(':name', path.includes('/services/') ? 'api' : 'w1')
+    .replace(':id', id)
+    .replace(':digest', DIGEST)
+    .replace(':version', '1')
+    .replace('*', 'v1/instances')
+}
+
+/** A body that the route accepts, or undefined where it takes none. */
+export function bodyFor(route: Route): unknown {
+  const bodies: Record<string, unknown> = {
+    'POST /v1/services': { config: aConfig() },
+    'POST /v1/services/:name/scale': { concurrency: 3 },
+    'POST /v1/agents/:name/report': aReport(),
+    'POST /v1/images': Buffer.from('packed'),
+    'PUT /v1/config': { version: 2, text: 'topology: []' },
+  }
+  return bodies[titleOf(route)]
+}
+
+export function headersFor(route: Route): Record<string, string> {
+  return route.bodyKind === 'archive' ? { 'content-type': 'application/gzip' } : {}
+}
