@@ -83,6 +83,7 @@ export async function readToken(ref: SecretRef): Promise<string> {
 const sourceOf = (ref: SecretRef) =>
   'env' in ref ? `environment variable ${ref.env}` : `secret file ${ref.file}`
 
+/** UTF-8 text of at most DOCUMENT_BYTES_MAX; throws `invalid_config`. */
 export async function readText(file: string): Promise<string> {
   try {
     await using handle = await open(file)

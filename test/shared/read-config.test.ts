@@ -7,6 +7,7 @@ import {
   readServiceFile,
   readToken,
   readTopologyFile,
+  readTopologyText,
 } from '#shared/read-config.io.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
@@ -54,6 +55,15 @@ alerts:
     expect((await readServiceFile(service)).image.path).toBe(join(service, '..'))
     const packed = written('service.yaml', image('archive: /srv/a.tgz'))
     expect((await readServiceFile(packed)).image.archive).toBe('/srv/a.tgz')
+  })
+
+  test('a text that is not in its file yet is read as if it were', async () => {
+    const text = `topology: [{ name: c, kind: ctl, ip: 10.0.0.1 }]
+api: { admin_token: { file: admin } }
+`
+    const { api } = await readTopologyText(text, '/etc/tucano/topology.yaml')
+    expect(api.admin_token).toEqual({ file: '/etc/tucano/admin' })
+    await expect(readTopologyText('topology: []', '/etc/t.yaml')).rejects.toThrow('t.yaml:1:1')
   })
 
   test('a fault names the file by its own name, with line and column', async () => {
