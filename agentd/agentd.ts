@@ -1,0 +1,167 @@
+// Joins the parts of an agent (M15): the runner that makes what runs what was assigned, and the
+// monitor that reports it. The newest order wins, whatever way it came: pushed, or as the answer
+// to a report. It is saved before it is obeyed, so that a restart goes on where it was.
+
+import { TucanoError } from '#shared/errors.ts'
+import { createLoop } from '#shared/loop.ts'
+import { createOneAtATime } from '#shared/one-at-a-time.ts'
+import type { Ack, Assignment, OrderAnswer, Report } from '#shared/wire.ts'
+import { createMonitor } from './monitor/monitor.ts'
+import type { AgentdPorts } from './ports.ts'
+import { createRunner } from './runner/runner.ts'
+
+export type AgentdConfig = {
+  name: string
+  version: string
+  publishIntervalMs: number
+  portRange: { from: number; to: number }
+}
+
+export type AgentHealth = {
+  status: 'starting' | 'ok' | 'stopping'
+  node: string
+  version: string
+  /** Whether the last report reached the controller. */
+  reporting: boolean
+}
+
+export type Agentd = {
+  /** Takes up what a former run left; from then on orders are obeyed and reports are sent. */
+  start(): Promise<void>
+  /** Leaves the programs running. */
+  stop(): Promise<void>
+  /** Ends all programs; no order is obeyed and nothing is reported any more. */
+  stopPrograms(): Promise<void>
+  /** Rejects with `forbidden` (another node's order), `starting`, `unavailable`, `store_failed`. */
+  obey(assignment: Assignment): Promise<OrderAnswer>
+  health(): AgentHealth
+  /** What would be reported now. */
+  status(): Report
+  /** Called after each change of an instance's phase or port. */
+  onChange(listener: () => void): void
+}
+
+/** `onBug` gets what should never happen; by default it ends the process. */
+export function createAgentd(
+  ports: AgentdPorts,
+  config: AgentdConfig,
+  onBug: (error: unknown) => void = throwUncaught,
+): Agentd {
+  const { clock, log, notebook } = ports
+  const orders = createOneAtATime('orders')
+  const listeners: (() => void)[] = []
+  let obeyed = { epoch: 0, generation: 0 }
+  let status: AgentHealth['status'] = 'starting'
+
+  const runner = createRunner(ports, {
+    portRange: config.portRange,
+    onNews() {
+      if (status !== 'starting') loop.wake()
+    },
+    onChange() {
+      monitor.tell()
+      for (const listener of listeners) listener()
+    },
+    onBug,
+  })
+  const loop = createLoop({ clock, step: async () => runner.step(), onBug })
+  const monitor = createMonitor(ports, {
+    node: config.name,
+    version: config.version,
+    intervalMs: config.publishIntervalMs,
+    obeyed: () => obeyed,
+    processes: () => runner.processes(),
+    onAck: heed,
+    onBug,
+  })
+
+  function obey(assignment: Assignment): Promise<OrderAnswer> {
+    if (assignment.node !== config.name) {
+      const what = `an order for ${assignment.node} reached ${config.name}`
+      return Promise.reject(new TucanoError('forbidden', what))
+    }
+    return orders.run(async () => {
+      if (status === 'starting') throw new TucanoError('starting', 'the agent is starting')
+      if (status === 'stopping') throw new TucanoError('unavailable', 'the agent is stopping')
+      const order = compareOrders(assignment, obeyed)
+      if (order < 0) {
+        const { epoch, generation } = assignment
+        log.warn({ epoch, generation, obeyed }, 'refused an order older than the one obeyed')
+      }
+      if (order > 0) {
+        await notebook.saveAssignment(assignment)
+        obeyed = { epoch: assignment.epoch, generation: assignment.generation }
+        runner.assign(assignment.instances)
+        loop.wake()
+      }
+      return { accepted: order >= 0, ...obeyed }
+    })
+  }
+
+  function heed(ack: Ack): void {
+    if (ack.epoch < obeyed.epoch) {
+      log.warn({ epoch: ack.epoch, obeyed }, 'ignored a controller of a former epoch')
+      return
+    }
+    if (ack.assignment === undefined || status !== 'ok') return
+    obey(ack.assignment).catch((error: unknown) => {
+      if (!(error instanceof TucanoError)) return onBug(error)
+      log.error({ code: error.code, why: error.message }, 'an order could not be obeyed')
+    })
+  }
+
+  return {
+    async start() {
+      const { assignment, pages, notices } = await notebook.load()
+      for (const notice of notices) log.warn({ notice }, 'the notebook was damaged')
+      await runner.restore(pages)
+      if (assignment !== undefined) {
+        obeyed = { epoch: assignment.epoch, generation: assignment.generation }
+      }
+      // A lost order stops nothing: the pages say what ran, until the controller speaks.
+      runner.assign(assignment?.instances ?? pages.map(({ spec }) => spec))
+      status = 'ok'
+      const instances = runner.processes().size
+      log.info({ node: config.name, version: config.version, instances }, 'agent started')
+      loop.wake()
+      monitor.start()
+    },
+    async stop() {
+      status = 'stopping'
+      // A report under way is not waited for: its answer does not matter any more.
+      void monitor.stop()
+      await loop.stop()
+      await runner.close()
+      log.info({ node: config.name }, 'agent stopped; its programs run on')
+    },
+    async stopPrograms() {
+      status = 'stopping'
+      void monitor.stop()
+      await runner.stopAll()
+    },
+    obey,
+    health: () => ({
+      status,
+      node: config.name,
+      version: config.version,
+      reporting: !monitor.isFailing(),
+    }),
+    status: () => monitor.snapshot(),
+    onChange(listener) {
+      listeners.push(listener)
+    },
+  }
+}
+
+function compareOrders(
+  a: { epoch: number; generation: number },
+  b: { epoch: number; generation: number },
+): number {
+  return a.epoch - b.epoch || a.generation - b.generation
+}
+
+function throwUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
+}
