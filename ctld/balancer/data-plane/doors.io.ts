@@ -2,14 +2,14 @@
 // that cannot be had is reported and tried again; the others go on.
 
 import type { Observation } from '#ctld/ports.ts'
-import { messageOf, TucanoError } from '#shared/errors.ts'
+import { messageOf } from '#shared/errors.ts'
 import type { Cancel, Clock, Log } from '#shared/ports.ts'
 import { createListener, type Listener, type Serve } from './listener.io.ts'
 
 const RETRY_MS = 5_000
 
 export type Doors = {
-  /** Opens the main port; rejects with TucanoError `port_taken`. */
+  /** Opens the main port; rejects with the system's error (EADDRINUSE). */
   open(): Promise<number>
   /** Opens and closes until just these dedicated ports are open. Before `open` it only notes them. */
   want(ports: ReadonlySet<number>): void
@@ -70,16 +70,10 @@ export function createDoors(ports: {
 
   return {
     async open() {
-      try {
-        const port = await main.open()
-        state = 'open'
-        adjust()
-        return port
-      } catch (error) {
-        throw new TucanoError('port_taken', `the balancer cannot listen on ${host}:${ports.port}`, {
-          cause: error,
-        })
-      }
+      const port = await main.open()
+      state = 'open'
+      adjust()
+      return port
     },
     want(next) {
       wanted = next

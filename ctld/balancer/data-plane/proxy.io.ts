@@ -19,7 +19,7 @@ import { createTunnels, responseOn } from './tunnel.io.ts'
 import { createUpstreams, type Lane } from './upstreams.ts'
 
 export type ProxyDataPlane = DataPlane & {
-  /** Opens the ports. Rejects with TucanoError `port_taken`; a dedicated port that fails does not. */
+  /** Opens the ports. Rejects with the system's error (EADDRINUSE) if the main one cannot be had. */
   listen(): Promise<{ port: number }>
   /**
    * Takes no more connections, lets the requests under way finish for at most `graceMs`, then

@@ -14,7 +14,7 @@ import { createProxyDataPlane, type ProxyDataPlane } from '#ctld/balancer/data-p
 import type { Observation, Route, Target } from '#ctld/ports.ts'
 import { machineClock } from '#shared/clock.io.ts'
 import { machineDice, machineIds } from '#shared/ids.io.ts'
-import type { Log } from '#shared/ports.ts'
+import type { Clock, Log } from '#shared/ports.ts'
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -30,17 +30,21 @@ export type Ask = {
 
 export type Rig = Awaited<ReturnType<typeof createRig>>
 
-export async function createRig(trustedProxies: readonly string[] = []) {
-  await using opened = new AsyncDisposableStack()
-  const plane: ProxyDataPlane = createProxyDataPlane({
+export function createPlane(port: number, clock: Clock = machineClock): ProxyDataPlane {
+  return createProxyDataPlane({
     host: '127.0.0.1',
-    port: 0,
-    trustedProxies,
-    clock: machineClock,
+    port,
+    trustedProxies: [],
+    clock,
     dice: machineDice,
     ids: machineIds,
     log: silentLog,
   })
+}
+
+export async function createRig(clock: Clock = machineClock) {
+  await using opened = new AsyncDisposableStack()
+  const plane = createPlane(0, clock)
   const observed: Observation[] = []
   const waiting: { isIt: (seen: Observation) => boolean; tell: (seen: Observation) => void }[] = []
   plane.observe((seen) => {
