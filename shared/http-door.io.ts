@@ -2,15 +2,17 @@
 // asks, what is asked and how large it is, and turns every failure into problem details with a
 // request id. What a route does stands in the table of routes.
 
-import { Transform } from 'node:stream'
 import fastify, {
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify'
+import { IMAGE_BYTES_MAX } from './archive.ts'
 import { machineClock } from './clock.io.ts'
 import { TucanoError } from './errors.ts'
+import { bodyOf, readBodies, refuseOtherBodies } from './http-bodies.io.ts'
+import { answerBrokenRequest } from './http-broken.io.ts'
 import {
   createGuard,
   plainAddress,
@@ -18,15 +20,7 @@ import {
   refuseTokenInQuery,
   TooManyLogins,
 } from './http-guard.ts'
-import {
-  type Answer,
-  ARCHIVE_TYPES,
-  check,
-  type Input,
-  parseBody,
-  patternOf,
-  type Route,
-} from './http-route.ts'
+import { type Answer, check, type Input, patternOf, type Route } from './http-route.ts'
 import { machineIds } from './ids.io.ts'
 import type { Clock, Ids, Log } from './ports.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
@@ -45,7 +39,7 @@ export type DoorLimits = {
 
 export const DOOR_LIMITS: DoorLimits = {
   jsonBytesMax: 1024 * 1024,
-  archiveBytesMax: 256 * 1024 * 1024,
+  archiveBytesMax: IMAGE_BYTES_MAX,
   connectionsMax: 4_000,
   idleMs: 120_000,
   headersMs: 10_000,
@@ -206,63 +200,11 @@ function noRoute(
   return new TucanoError('method_not_allowed', `this route takes ${allow}`)
 }
 
-function refuseOtherBodies(request: FastifyRequest, route: Route): void {
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
-  const length = request.headers['content-length'] ?? '0'
-  const empty = length === '0' && request.headers['transfer-encoding'] === undefined
-  if (empty || request.method === 'GET' || request.method === 'HEAD') return
-  const wanted = route.bodyKind === 'archive' ? ARCHIVE_TYPES : ['application/json']
-  if (wanted.includes(type)) return
-  throw new TucanoError('unsupported_type', `the body must be ${wanted.join(' or ')}`)
-}
-
-function readBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
-    try {
-      done(null, text === '' ? undefined : parseBody(String(text)))
-    } catch (error) {
-      done(error as Error)
-    }
-  })
-  app.addContentTypeParser(ARCHIVE_TYPES, (request, payload, done) => {
-    const bytesMax = request.routeOptions.bodyLimit
-    const tooLarge = new TucanoError('too_large', `the body is larger than ${bytesMax} bytes`)
-    if (Number(request.headers['content-length'] ?? 0) > bytesMax) {
-      done(tooLarge)
-      return
-    }
-    let bytes = 0
-    const counter = new Transform({
-      transform(chunk: Buffer, _encoding, next) {
-        bytes += chunk.length
-        next(bytes > bytesMax ? tooLarge : null, chunk)
-      },
-    })
-    payload.on('error', (cause) => counter.destroy(cause))
-    payload.on('close', () => {
-      if (!request.raw.complete) counter.destroy(new TucanoError('invalid_request', 'cut short'))
-    })
-    done(null, payload.pipe(counter))
-  })
-}
-
-function bodyOf(route: Route, body: unknown): unknown {
-  if (route.bodyKind === 'archive') return body
-  if (route.body === undefined) {
-    const empty =
-      body === undefined ||
-      (typeof body === 'object' && body !== null && Object.keys(body).length === 0)
-    if (empty) return undefined
-    throw new TucanoError('invalid_request', 'this route takes no body')
-  }
-  if (body === undefined) throw new TucanoError('invalid_request', 'a JSON body is needed')
-  return check(route.body, body, 'the body')
-}
-
 function addRoutes(app: FastifyInstance, routes: readonly Route[], limits: DoorLimits): void {
   const open = new Set<AbortController>()
+  let isClosing = false
   app.addHook('preClose', async () => {
+    isClosing = true
     for (const controller of open) controller.abort()
   })
   for (const route of routes) {
@@ -283,7 +225,10 @@ function addRoutes(app: FastifyInstance, routes: readonly Route[], limits: DoorL
           open.delete(controller)
           controller.abort()
         })
-        return send(reply, await handle(inputOf(request, route, controller.signal)))
+        const answer = await handle(inputOf(request, route, controller.signal))
+        // A connection that is kept alive would hold up the stop.
+        if (isClosing) reply.header('connection', 'close')
+        return send(reply, answer)
       },
     })
   }
@@ -306,31 +251,6 @@ function knownError(error: unknown): unknown {
   if (code === 'FST_ERR_BAD_URL')
     return new TucanoError('invalid_request', 'the path is not a valid URL')
   return new TucanoError('invalid_request', 'the request is not valid')
-}
-
-function answerBrokenRequest(
-  error: Error & { code?: string },
-  socket: import('node:net').Socket,
-): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? 431
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? 408
-        : 400
-  const problem = problemOf(
-    new TucanoError('invalid_request', 'this is not a valid HTTP request'),
-    '',
-  )
-  const body = JSON.stringify({ ...problem, status })
-  const head = `HTTP/1.1 ${status} Bad Request\r\nContent-Type: ${PROBLEM_TYPE}\r\n`
-  socket.end(
-    `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
 }
 
 const pathOf = (url: string): string => url.split('?')[0] ?? url

@@ -219,7 +219,12 @@ function streamOf(
   }
   return {
     status: 200,
-    headers: { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' },
+    headers: {
+      'content-type': 'text/event-stream',
+      'x-accel-buffering': 'no',
+      // Nothing follows a stream on its connection; kept alive it would hold up a stop.
+      connection: 'close',
+    },
     stream: streams.open(last?.data ?? query.after ?? 0, signal),
   }
 }

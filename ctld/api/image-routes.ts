@@ -2,7 +2,6 @@
 
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
-import { IMAGE_BYTES_MAX } from '#shared/archive.ts'
 import { TucanoError } from '#shared/errors.ts'
 import { type Answer, type Route, route } from '#shared/http-route.ts'
 import { DIGEST_PATTERN } from '#shared/wire.ts'
@@ -29,7 +28,6 @@ export function imageRoutes({ images }: ApiContext): Route[] {
       summary: 'Stores a packed program (.tar.gz)',
       access: ADMIN,
       bodyKind: 'archive',
-      bodyBytesMax: IMAGE_BYTES_MAX,
       query: z.strictObject({ digest: digest.optional() }),
       headers: [DIGEST_HEADER],
       answers: { 201: { ...answer('Stored', imageAnswer), headers: ['location'] } },

@@ -2,6 +2,7 @@
 // token and none of the client's headers but the few named here; its answer comes back without
 // headers that concern the connection. Nothing is tried twice.
 
+import type { Readable } from 'node:stream'
 import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TucanoError } from '#shared/errors.ts'
@@ -39,6 +40,10 @@ export function passThrough(
 ): void {
   app.decorateRequest('forward', null)
   let open = 0
+  const streams = new Set<Readable>()
+  app.addHook('preClose', async () => {
+    for (const stream of streams) stream.destroy()
+  })
   const replyOptions = {
     // Without it a 503 of the agent would be asked for again, up to ten times.
     retryDelay: () => null,
@@ -51,18 +56,17 @@ export function passThrough(
     }),
     rewriteHeaders: (headers: Headers) => pick(headers, passedBack),
     onResponse: (request: unknown, reply: unknown, response: unknown) => {
-      const { statusCode, stream } = response as {
-        statusCode: number
-        stream: NodeJS.ReadableStream
-      }
+      const { statusCode, stream } = response as { statusCode: number; stream: Readable }
       const asked = request as FastifyRequest
       const answer = reply as Parameters<typeof sendProblem>[3]
       if (statusCode !== 401 && statusCode !== 403) {
+        streams.add(stream)
+        stream.once('close', () => streams.delete(stream))
         answer.send(stream)
         return
       }
       // The client's own token was right: it must not read this as its own refusal.
-      ;(stream as NodeJS.ReadableStream & { destroy(): void }).destroy()
+      stream.destroy()
       const words = `${forwardOf(asked).peer} refused the controller's token`
       for (const name of passedBack) answer.removeHeader(name)
       sendProblem(options.log, new TucanoError('agent_failed', words), asked, answer)

@@ -4,7 +4,7 @@ import type { FastifyInstance, InjectOptions } from 'fastify'
 import { type ApiOptions, createApi } from '#ctld/api/api.io.ts'
 import type { Log, LogFields } from '#shared/ports.ts'
 import { createFakeCtld, DIGEST, type FakeCtld } from '#test/fakes/ctld.ts'
-import { createFakeImages, type FakeImages } from '#test/fakes/images.ts'
+import { createFakeImageStore, type FakeImageStore } from '#test/fakes/image-store.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
 
 export const ADMIN_TOKEN = 'admin-token-8d1f'
@@ -13,7 +13,7 @@ export const AGENT_TOKEN = 'agent-token-77aa'
 export type TestApi = {
   app: FastifyInstance
   ctld: FakeCtld
-  images: FakeImages
+  images: FakeImageStore
   clock: ManualClock
   lines: { level: string; text: string; fields: LogFields }[]
   /** As the admin, unless another token is given; null: without one. */
@@ -31,7 +31,7 @@ export type TestApi = {
 
 export function createTestApi(options: Partial<ApiOptions> & { ctld?: FakeCtld } = {}): TestApi {
   const ctld = options.ctld ?? createFakeCtld()
-  const images = createFakeImages(DIGEST)
+  const images = createFakeImageStore(DIGEST)
   const clock = createManualClock()
   const lines: TestApi['lines'] = []
   const note = (level: string) => (fields: LogFields, text: string) => {

@@ -4,7 +4,7 @@ import { apiRoutes } from '#ctld/api/api.io.ts'
 import { createChanges } from '#ctld/api/changes.ts'
 import type { Route } from '#shared/http-route.ts'
 import { aConfig, aReport, createFakeCtld, DIGEST } from '#test/fakes/ctld.ts'
-import { createFakeImages } from '#test/fakes/images.ts'
+import { createFakeImageStore } from '#test/fakes/image-store.ts'
 import { createManualClock } from './manual-clock.ts'
 
 export function tableOfRoutes(): Route[] {
@@ -12,7 +12,7 @@ export function tableOfRoutes(): Route[] {
   const clock = createManualClock()
   return apiRoutes({
     ctld,
-    images: createFakeImages(),
+    images: createFakeImageStore(),
     changes: createChanges(ctld, clock),
     clock,
     log: { debug() {}, info() {}, warn() {}, error() {} },

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { createApi } from '#ctld/api/api.io.ts'
 import { problemSchema } from '#shared/problem.ts'
 import { createFakeCtld } from '#test/fakes/ctld.ts'
-import { createFakeImages } from '#test/fakes/images.ts'
+import { createFakeImageStore } from '#test/fakes/image-store.ts'
 import { ADMIN_TOKEN, AGENT_TOKEN, createTestApi } from '#test/helpers/api.ts'
 import { bodyFor, headersFor, tableOfRoutes, titleOf, urlOf } from '#test/helpers/route-table.ts'
 
@@ -158,7 +158,7 @@ test('an API with an empty token or one token for two roles is not made', () => 
   const make = (adminToken: string) => () =>
     createApi({
       ctld: createFakeCtld(),
-      images: createFakeImages(),
+      images: createFakeImageStore(),
       adminToken,
       agentToken: AGENT_TOKEN,
       log: { debug() {}, info() {}, warn() {}, error() {} },
