@@ -4,7 +4,7 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
-import type { Cancel, Clock, Ids } from '#shared/ports.ts'
+import type { Cancel, Clock } from '#shared/ports.ts'
 import { answerProblem } from './answer.io.ts'
 import { BODY_IDLE_MS, clientBody } from './client-body.io.ts'
 import { type Failure, isRepeatable, judgeFailure, lastWord, type Verdict } from './failure.ts'
@@ -16,7 +16,7 @@ import type { Lane, Upstream, Upstreams } from './upstreams.ts'
 
 export type Engine = {
   clock: Clock
-  ids: Ids
+  newRequestId: () => string
   upstreams: Upstreams<InstancePool>
   isTrusted: (address: string) => boolean
 }
@@ -57,7 +57,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { request, read, strip } = arrival
     this.#engine = engine
     this.#arrival = arrival
-    this.#requestId = requestIdOf(request.headers, engine.ids.next)
+    this.#requestId = requestIdOf(request.headers, engine.newRequestId)
     const origin = originOf(request.headers, request.socket.remoteAddress ?? '', engine.isTrusted)
     this.#headers = toProgram(request.rawHeaders, origin, { id: this.#requestId, strip })
     const path = read.target.slice(strip.length)

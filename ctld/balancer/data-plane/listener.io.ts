@@ -28,6 +28,8 @@ export type Listener = Door & {
 }
 
 export type Serve = {
+  /** A connection could not be taken (no file descriptors left): the next one may be. */
+  fault(error: Error): void
   request(request: ClientRequest, response: ServerResponse, door: Door): void
   upgrade(request: ClientRequest, socket: Duplex, head: Buffer, door: Door): void
   connect(socket: Duplex): void
@@ -74,6 +76,7 @@ export function createListener(host: string, port: number, serve: Serve): Listen
         server.once('error', reject)
         server.listen({ host, port }, () => {
           server.off('error', reject)
+          server.on('error', serve.fault)
           resolve((server.address() as AddressInfo).port)
         })
       })

@@ -52,7 +52,7 @@ class Tunnel {
     this.#arrival = arrival
     this.#socket = socket
     this.#head = head
-    this.#requestId = requestIdOf(request.headers, engine.ids.next)
+    this.#requestId = requestIdOf(request.headers, engine.newRequestId)
     const origin = originOf(request.headers, request.socket.remoteAddress ?? '', engine.isTrusted)
     this.#headers = [
       'Connection',

@@ -54,6 +54,18 @@ test.each([
   expect(echo.seen).toEqual([])
 })
 
+test('B2: what follows a refused request on its connection reaches no program', async () => {
+  await using echo = await createEcho()
+  const fine = 'GET /fine HTTP/1.1\r\nHost: api\r\n\r\n'
+  const twoHosts = 'GET / HTTP/1.1\r\nHost: api\r\nHost: api\r\n\r\n'
+  const late = 'GET /late HTTP/1.1\r\nHost: api\r\n\r\n'
+  for (let round = 0; round < 20; round += 1) {
+    await echo.rig.ask('/warm')
+    await echo.rig.raw(fine + twoHosts + late)
+  }
+  expect(echo.seen).not.toContain('GET /late')
+})
+
 test.each([
   ['a size that is no number', 'zz\r\nbody\r\n0\r\n\r\n'],
   ['a size with a sign', '+4\r\nbody\r\n0\r\n\r\n'],
