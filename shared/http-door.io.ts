@@ -64,6 +64,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     role: string
+    /** Address of the peer, kept: a socket that is gone has forgotten it. */
+    peer: string
   }
 }
 
@@ -94,6 +96,7 @@ export function createDoor(options: DoorOptions): FastifyInstance {
   app.server.headersTimeout = limits.headersMs
   app.server.maxConnections = limits.connectionsMax
   app.decorateRequest('role', '')
+  app.decorateRequest('peer', '')
   readBodies(app)
   guard(app, options)
   app.setErrorHandler((error, request, reply) => sendProblem(options.log, error, request, reply))
@@ -113,7 +116,7 @@ export function inputOf(request: FastifyRequest, route: Route, signal: AbortSign
       route.query === undefined ? query : check(route.query, { ...(query as object) }, 'the query'),
     body: bodyOf(route, body),
     headers: request.headers,
-    peer: plainAddress(request.ip),
+    peer: request.peer,
     requestId: request.id,
     signal,
   }
@@ -150,7 +153,7 @@ function guard(app: FastifyInstance, options: DoorOptions): void {
   const logged = createThrottle({ max: 1, windowMs: QUIET_LOG_MS, keysMax: LOG_PEERS_MAX })
 
   const identify = (request: FastifyRequest): string => {
-    const peer = plainAddress(request.ip)
+    const { peer } = request
     try {
       return gate.roleOf(request.headers.authorization, peer, clock.now())
     } catch (error) {
@@ -162,6 +165,7 @@ function guard(app: FastifyInstance, options: DoorOptions): void {
   }
 
   app.addHook('onRequest', async (request, reply) => {
+    request.peer = plainAddress(request.ip ?? '')
     reply.header('x-request-id', request.id)
     reply.header('cache-control', 'no-store')
     refuseTokenInQuery(request.url)
@@ -181,7 +185,7 @@ function guard(app: FastifyInstance, options: DoorOptions): void {
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.config.route
     if (request.method === 'GET' || request.method === 'HEAD' || route?.quiet === true) return
-    const who = { role: request.role || 'nobody', peer: plainAddress(request.ip) }
+    const who = { role: request.role || 'nobody', peer: request.peer }
     const what = { method: request.method, url: pathOf(request.url), status: reply.statusCode }
     options.log.info({ ...who, ...what, request_id: request.id }, 'a change was asked for')
   })

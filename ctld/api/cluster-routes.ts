@@ -19,7 +19,7 @@ import { ADMIN, type ApiContext, answer, digits, found, ok, wait } from './conte
 import { createEventStreams, type EventStreams } from './event-stream.ts'
 
 export const EVENTS_MAX = 1_000
-const EVENTS_DEFAULT = 100
+export const EVENTS_DEFAULT = 100
 
 const runtimeAnswer = z.strictObject({
   alive_nodes: z.array(nodeAnswer),

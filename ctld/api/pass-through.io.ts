@@ -92,7 +92,7 @@ export function passThrough(
       undici: { connect: { timeout: CONNECT_MS }, headersTimeout: HEADERS_MS, bodyTimeout: 0 },
       preHandler: (request, reply, done) => {
         const asked = request as unknown as FastifyRequest
-        asked.forward = forward(inputOf(asked, route, AbortSignal.any([])))
+        asked.forward = forward(inputOf(asked, route, new AbortController().signal))
         if (open >= FORWARDED_MAX) {
           throw new TucanoError('unavailable', 'too many requests are passed to agents')
         }

@@ -87,27 +87,45 @@ test('what is unknown or leads elsewhere is refused before any agent is asked', 
 })
 
 test('a followed log arrives as it is written, and ends with its reader', async () => {
-  let write = (_text: string) => {}
+  const { api, log, ended } = await withFollowedLog()
+  const reader = new AbortController()
+  const lines = await follow(api, reader.signal)
+  expect((await lines?.read())?.value).toBe('first\n')
+  log.write('second\n')
+  expect((await lines?.read())?.value).toBe('second\n')
+  reader.abort()
+  await ended
+})
+
+test('a followed log does not hold up a stop of the controller', async () => {
+  const { api, ended } = await withFollowedLog()
+  const lines = await follow(api)
+  expect((await lines?.read())?.value).toBe('first\n')
+  await api.app.close()
+  await ended
+  await expect(lines?.read()).rejects.toThrow()
+})
+
+async function withFollowedLog() {
+  const log = { write: (_text: string) => {} }
   const ended = Promise.withResolvers<void>()
   const { api } = await withAgent((_request, response) => {
     response.writeHead(200, { 'content-type': 'text/plain' })
-    write = (text) => response.write(text)
+    log.write = (text) => response.write(text)
     response.once('close', ended.resolve)
-    write('first\n')
+    log.write('first\n')
   })
-  const base = await api.app.listen({ host: '127.0.0.1', port: 0 })
-  const reader = new AbortController()
+  return { api, log, ended: ended.promise }
+}
+
+async function follow({ app }: ReturnType<typeof createTestApi>, signal?: AbortSignal) {
+  const base = await app.listen({ host: '127.0.0.1', port: 0 })
   const answer = await fetch(`${base}/v1/instances/i-1/log?follow=true`, {
     headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-    signal: reader.signal,
+    ...(signal === undefined ? {} : { signal }),
   })
-  const lines = answer.body?.pipeThrough(new TextDecoderStream()).getReader()
-  expect((await lines?.read())?.value).toBe('first\n')
-  write('second\n')
-  expect((await lines?.read())?.value).toBe('second\n')
-  reader.abort()
-  await ended.promise
-})
+  return answer.body?.pipeThrough(new TextDecoderStream()).getReader()
+}
 
 type Answerer = (request: IncomingMessage, response: import('node:http').ServerResponse) => void
 

@@ -1,0 +1,40 @@
+// docs/api.md against the table of routes.
+
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { WAIT_MS_MAX, WAITERS_MAX } from '#ctld/api/changes.ts'
+import { EVENTS_DEFAULT, EVENTS_MAX } from '#ctld/api/cluster-routes.ts'
+import { STALL_MS, STREAMS_MAX } from '#ctld/api/event-stream.ts'
+import { FORWARDED_MAX } from '#ctld/api/pass-through.io.ts'
+import { DEPTH_MAX, DOCUMENT_BYTES_MAX } from '#shared/document.ts'
+import { DOOR_LIMITS } from '#shared/http-door.io.ts'
+import { FAILED_LOGINS_MAX } from '#shared/http-guard.ts'
+import { WIRE_BODY_BYTES_MAX } from '#shared/wire.ts'
+import { tableOfRoutes, titleOf } from '#test/helpers/route-table.ts'
+
+const text = readFileSync('docs/api.md', 'utf8')
+const rows = text.split('\n').filter((line) => /^\| `[A-Z]+ \//.test(line))
+
+test('docs/api.md has a row for every route, with its tokens, and for no other', () => {
+  const expected = tableOfRoutes().map((route) => {
+    const access = route.access === 'anyone' ? 'anyone' : route.access.join(', ')
+    const statuses = Object.keys(route.answers).join(', ')
+    return `| \`${titleOf(route)}\` | ${access} | ${route.summary} | ${statuses} |`
+  })
+  expect(rows.sort()).toEqual(expected.sort())
+})
+
+test('the limits that docs/api.md names are those of the code', () => {
+  const sentences = [
+    `more than ${FAILED_LOGINS_MAX} wrong tokens`,
+    `| \`wait\` | ${WAIT_MS_MAX / 1_000} s |`,
+    `| requests that wait | ${WAITERS_MAX} |`,
+    `| event streams | ${STREAMS_MAX}; a reader that takes nothing for ${STALL_MS / 1_000} s`,
+    `| requests passed on to agents | ${FORWARDED_MAX} at a time |`,
+    `| events in one page | ${EVENTS_MAX}, by default ${EVENTS_DEFAULT} |`,
+    `| image | ${DOOR_LIMITS.archiveBytesMax / 1024 ** 2} MiB packed |`,
+    `| JSON body | ${DOOR_LIMITS.jsonBytesMax / 1024 ** 2} MiB, ${DEPTH_MAX} levels; a report ${WIRE_BODY_BYTES_MAX / 1024 ** 2} MiB |`,
+    `| configuration text | ${DOCUMENT_BYTES_MAX / 1024} KiB |`,
+  ]
+  for (const sentence of sentences) expect(text).toContain(sentence)
+})
