@@ -134,6 +134,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     }
     if (keeper.noteHealth(world, failure, now)) loop.wake()
     logNews(news)
+    publish(world, now)
     act(world, decided, inbound)
     answers.tell()
     const retryAt = keeper.degraded() === null ? Infinity : now + DEGRADED_RETRY_MS
@@ -238,12 +239,10 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
 
   function decide(known: World, now: number): Decided {
     const watched = watchWorkers(known, now)
-    publish(known, now)
     if (planned === undefined || planned.of !== factsVersion(known) || planned.wakeAt <= now) {
       const deployed = deploy(known, { newId, routed }, now)
       pending = deployed.pending
       planned = { of: factsVersion(known), wakeAt: deployed.wakeAt }
-      publish(known, now)
     }
     foldTopology(known, now)
     tellOfMissingWorkers(known, now)
@@ -287,6 +286,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
 
   function act(known: World, decided: Decided, inbound: readonly Inbound[]): void {
     for (const assignment of orders.refresh(known)) {
+      if (!keeper.isEpochDurable()) continue
       if (known.tables.nodes.get(assignment.node)?.state === 'alive') order(known, assignment)
     }
     for (const event of inbound) {
@@ -317,6 +317,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   }
 
   function ackOf(known: World, report: { node: string; epoch: number; generation: number }): Ack {
+    if (!keeper.isEpochDurable()) return { epoch: 0, generation: 0 }
     const { epoch } = factsOf(known)
     const assignment = orders.of(report.node)
     const generation = assignment?.generation ?? 0

@@ -151,6 +151,13 @@ function replaced(context: Context): Gap {
     ...idle.map((instance) => terminate(instance, why(instance))),
     ...leave(giving, mine, Math.max(surplus, 0), undefined, why),
   ]
+  // A node that returned may bring more than was asked for meanwhile.
+  const kept = pools.current.length + giving.length - Math.max(surplus, 0)
+  const excess = Math.min(
+    Math.max(kept - concurrency - update.max_surge, pools.current.length - concurrency, 0),
+    pools.current.length,
+  )
+  stops.push(...leave(pools.current, mine, excess, `more than concurrency ${concurrency}`))
   const stopping = stops.length > 0 || pools.terminating.length > 0
   const room =
     concurrency +

@@ -17,12 +17,16 @@ export type Keeper = {
   /** Takes note of the last commit's outcome and tells of a change; true: there is news to decide. */
   noteHealth(world: World, failure: TucanoError | undefined, now: number): boolean
   degraded(): string | null
+  /** This life's epoch is on disk: before that it must not stand in an order, or a later life
+   * might take a lower one and no agent would obey it. */
+  isEpochDurable(): boolean
   lastEventCursor(): number
 }
 
 export function createKeeper(store: Store): Keeper {
   let cursor = 0
   let degraded: string | null = null
+  let isEpochDurable = false
 
   function changesOf(world: World): StoreChanges {
     const { tables } = world
@@ -55,6 +59,7 @@ export function createKeeper(store: Store): Keeper {
           : new TucanoError('store_failed', messageOf(error), { cause: error })
       }
       world.tables.committed()
+      isEpochDurable = true
       cursor += world.news.length
       world.news = []
       return undefined
@@ -73,6 +78,7 @@ export function createKeeper(store: Store): Keeper {
       return true
     },
     degraded: () => degraded,
+    isEpochDurable: () => isEpochDurable,
     lastEventCursor: () => cursor,
   }
 }

@@ -26,9 +26,8 @@ export function randomOf(seed: number): Random {
     int,
     chance: (share) => random() < share,
     pick(list) {
-      const item = list[int(0, list.length - 1)]
-      if (item === undefined) throw new Error('nothing to pick from')
-      return item
+      if (list.length === 0) throw new Error('nothing to pick from')
+      return list[int(0, list.length - 1)] as (typeof list)[number]
     },
     shuffle(list) {
       const shuffled = [...list]

@@ -83,7 +83,7 @@ export function toProgram(
     const [name, value] = [rawHeaders[at], rawHeaders[at + 1]]
     if (name === undefined || value === undefined) break
     const lower = name.toLowerCase()
-    if (hopByHop.has(lower) || named?.has(lower) || isReserved(lower, origin.isTrusted)) continue
+    if (named?.has(lower) || isWithheld(lower, origin.isTrusted)) continue
     passed.push(name, value)
   }
   if (origin.host !== undefined) passed.push('X-Forwarded-Host', origin.host)
@@ -124,10 +124,15 @@ export function toClient(
   return passed
 }
 
-// Programs behind CGI and WSGI read `X_Tuc_Inst` as `X-Tuc-Inst`: the underscore must not be a way
-// around the rule.
-function isReserved(lower: string, isTrusted: boolean): boolean {
-  const name = lower.includes('_') ? lower.replaceAll('_', '-') : lower
+// Programs behind CGI and WSGI read `X_Tuc_Inst` as `X-Tuc-Inst`, and `Content_Length` as a length:
+// the underscore must not be a way around the rules.
+function isWithheld(lower: string, isTrusted: boolean): boolean {
+  if (!lower.includes('_')) return hopByHop.has(lower) || isReserved(lower, isTrusted)
+  const name = lower.replaceAll('_', '-')
+  return unnameable.has(name) || hopByHop.has(name) || isReserved(name, isTrusted)
+}
+
+function isReserved(name: string, isTrusted: boolean): boolean {
   if (isOurs(name) || name === 'x-forwarded-for') return true
   if (name === 'x-forwarded-proto' || name === 'x-forwarded-host') return true
   if (isTrusted) return false

@@ -25,8 +25,12 @@ export type Refusal = { status: number; detail: string; allow?: string }
 
 export const METHODS_REFUSED: readonly string[] = ['CONNECT', 'TRACE']
 
+/** RFC 9110 section 7.2: a registered name, an address or an address in brackets, and a port. */
+const HOST = /^(\[[0-9a-f:.]+\]|[\w.~%!$&'()*+,;=-]*)(:\d*)?$/i
+
 export function readHead(head: RequestHead): ReadHead | Refusal {
-  const { rawHeaders } = head
+  const { rawHeaders, httpVersion } = head
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return refused(`HTTP/${httpVersion} here`)
   let host: string | undefined
   let isChunked = false
   let length = ''
@@ -38,7 +42,8 @@ export function readHead(head: RequestHead): ReadHead | Refusal {
     } else if (name === 'transfer-encoding') isChunked = true
     else if (name === 'content-length') length = rawHeaders[at + 1] ?? ''
   }
-  if (isChunked && head.httpVersion === '1.0') return refused('Transfer-Encoding in HTTP/1.0')
+  if (host !== undefined && !HOST.test(host)) return refused('no valid Host header')
+  if (isChunked && httpVersion === '1.0') return refused('Transfer-Encoding in HTTP/1.0')
   if (METHODS_REFUSED.includes(head.method)) {
     return { status: 405, detail: `${head.method} is not forwarded`, allow: METHODS_FORWARDED }
   }
