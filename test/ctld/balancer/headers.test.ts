@@ -41,7 +41,7 @@ describe('what the program sees', () => {
       ...['Connection', 'close, X-Private', 'connection', 'Content-Length', 'X-Private', '1'],
       ...['TE', 'trailers', 'Upgrade', 'h2c', 'Keep-Alive', 'x', 'Transfer-Encoding', 'chunked'],
       ...['Proxy-Authorization', 'x', 'Expect', '100-continue', 'Content-Length', '3'],
-      ...['Accept', 'a', 'Accept', 'b'],
+      ...['Accept', 'a', 'Accept', 'b', 'Transfer_Encoding', 'x', 'Content_Length', '9'],
     ])
     expect(Object.keys(seen).toSorted()).toEqual([
       'accept',
@@ -120,6 +120,10 @@ describe('what a request may do', () => {
     ['credentials in the target', { url: 'http://x@api/' }],
     ['a fragment', { url: '/#x' }],
     ['an asterisk', { method: 'OPTIONS', url: '*' }],
+    ['a Host with a path', { rawHeaders: ['Host', 'api/x'] }],
+    ['a Host with a user', { rawHeaders: ['Host', 'x@api'] }],
+    ['a Host with a space', { rawHeaders: ['Host', 'a pi'] }],
+    ['version 2.0', { httpVersion: '2.0' }],
     ['an https target', { url: 'https://api/' }],
   ])('%s is refused with 400', (_name, more) => {
     expect(read(more)).toMatchObject({ status: 400 })
@@ -137,6 +141,13 @@ describe('what a request may do', () => {
     expect(read({ url: 'http://api?b' })).toMatchObject({ target: '/?b', path: '/' })
     expect(read({ url: 'http://api' })).toMatchObject({ target: '/', path: '/' })
   })
+
+  test.each(['api', 'api:80', 'API.example.', '[::1]:80', '10.0.0.1:', '', 'my_service'])(
+    'the Host %s is a valid one',
+    (host) => {
+      expect(read({ rawHeaders: ['Host', host] })).toMatchObject({ host })
+    },
+  )
 
   test('a body is announced by its length or its coding', () => {
     expect(read({})).toMatchObject({ hasBody: false })
