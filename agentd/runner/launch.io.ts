@@ -1,0 +1,111 @@
+// Starts a program under a small shell that leads its process group and stays until the program
+// ends, to write down how: so its end is learnt by whatever agent runs then. The user's words are
+// the shell's arguments and never part of its script.
+
+import { mkdirSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import type { ProgramEnd, ProgramMark } from '#agentd/ports.ts'
+import { openLogFiles } from './log-file.io.ts'
+import { markOf } from './proc.io.ts'
+
+/**
+ * A trap with a handler keeps the shell alive through a signal to the group, while the program
+ * gets the signal's default action back: an ignored one it would inherit. The program runs in the
+ * foreground, since a shell starts what is in its background with SIGINT ignored. $1 is where the
+ * end is written, renamed into place so that nobody reads half of it; $0 stands before the shell's
+ * own words, such as `not found`.
+ */
+const KEEPER = `trap : TERM INT HUP QUIT
+tucano_exit_file=$1.$$
+shift
+"$@"
+code=$?
+printf '%s\\n' "$code" >"$tucano_exit_file.new" &&
+  /bin/mv -f "$tucano_exit_file.new" "$tucano_exit_file"
+exit "$code"`
+
+export type Places = { instances: string; exits: string }
+
+export function placesOf(dataFolder: string): Places {
+  const places = { instances: join(dataFolder, 'instances'), exits: join(dataFolder, 'exits') }
+  for (const place of Object.values(places)) mkdirSync(place, { recursive: true, mode: 0o700 })
+  return places
+}
+
+export type Heard = {
+  onStart(mark: ProgramMark): void
+  /** The shell ended while this agent lives. */
+  onExit(mark: ProgramMark, end: ProgramEnd): void
+}
+
+export async function launch(
+  places: Places,
+  start: {
+    id: string
+    argv: readonly string[]
+    folder: string
+    env: Readonly<Record<string, string>>
+    boot: string
+  },
+  heard: Heard,
+): Promise<ProgramMark> {
+  const { id, argv, folder, boot } = start
+  await removeExits(places, id)
+  const home = join(places.instances, id, 'home')
+  const temporary = join(places.instances, id, 'tmp')
+  for (const each of [home, temporary]) await mkdir(each, { recursive: true, mode: 0o700 })
+  await using handle = (await openLogFiles(join(places.instances, id))).handle
+  // A stream that has a file descriptor is handed to the child as it is: no pipe, nothing to read.
+  const output = handle.createWriteStream({ autoClose: false })
+  const child = execa('/bin/sh', ['-c', KEEPER, 'tucano', join(places.exits, id), ...argv], {
+    cwd: folder,
+    env: { HOME: home, TMPDIR: temporary, ...start.env },
+    extendEnv: false,
+    detached: true,
+    cleanup: false,
+    stdin: 'ignore',
+    stdout: output,
+    stderr: output,
+    buffer: false,
+    reject: false,
+  })
+  if (child.pid === undefined) {
+    const { originalMessage } = await child
+    throw new Error(originalMessage ?? 'the system refused to start it')
+  }
+  const mark = markOf(child.pid, boot)
+  heard.onStart(mark)
+  child.nodeChildProcess.once('exit', (code, signal) => heard.onExit(mark, endOf(code, signal)))
+  child.nodeChildProcess.unref()
+  return mark
+}
+
+/** What the shell wrote down; undefined: it did not, or not yet. */
+export async function readExit(
+  { exits }: Places,
+  id: string,
+  { pid }: ProgramMark,
+): Promise<ProgramEnd | undefined> {
+  const text = await readFile(join(exits, `${id}.${pid}`), 'utf8').catch(() => '')
+  return /^\d{1,3}\n$/.test(text) ? endOf(Number(text), null) : undefined
+}
+
+export async function removeExits({ exits }: Places, id: string): Promise<void> {
+  const files = (await readdir(exits)).filter((name) => name.startsWith(`${id}.`))
+  for (const name of files) await rm(join(exits, name), { force: true })
+}
+
+/** A shell says 128 + n of a program that signal n killed. */
+function endOf(code: number | null, signal: string | null): ProgramEnd {
+  if (signal !== null) return { code: undefined, signal }
+  const number = (code ?? 0) - 128
+  const name = Object.entries(constants.signals).find(([, known]) => known === number)?.[0]
+  return name === undefined ? { code: code ?? undefined, signal: undefined } : named(name)
+}
+
+function named(signal: string): ProgramEnd {
+  return { code: undefined, signal }
+}

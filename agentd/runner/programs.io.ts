@@ -1,0 +1,121 @@
+// The machine's process table as the agent sees it. Each instance has a private folder with its
+// output, its HOME and its TMPDIR; its program gets an environment of named variables only.
+
+import { createHash } from 'node:crypto'
+import { realpathSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hostEnvironment } from '#agentd/images/image-edges.io.ts'
+import { createUsage } from '#agentd/monitor/usage.io.ts'
+import type { ProgramEnd, ProgramMark, Programs } from '#agentd/ports.ts'
+import { messageOf } from '#shared/errors.ts'
+import type { Log } from '#shared/ports.ts'
+import { LOG_TAIL_LINES_MAX } from '#shared/wire.ts'
+import { watchEnds } from './ends.io.ts'
+import { launch, type Places, placesOf, removeExits } from './launch.io.ts'
+import { dropLogs, logPath, rotateIfNeeded, tail } from './log-file.io.ts'
+import { marking, strays, sweep } from './marks.io.ts'
+import { freePort, isPortFree } from './port.io.ts'
+import { probe } from './probe.io.ts'
+import { isRunning, readBoot } from './proc.io.ts'
+
+const ROTATE_MS = 5_000
+
+export type MachinePrograms = Programs & Disposable & { logPath(id: string): string }
+
+/** `host` is where programs shall listen: HOST in their environment. */
+export function createPrograms(options: {
+  dataFolder: string
+  host: string
+  log: Log
+}): MachinePrograms {
+  const { host, log } = options
+  const places = placesOf(options.dataFolder)
+  const agent = tagOf(options.dataFolder)
+  const boot = readBoot()
+  const usage = createUsage(() => performance.now())
+  const probeHost = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  const listeners: ((id: string, mark: ProgramMark, end: ProgramEnd) => void)[] = []
+  const ends = watchEnds(places, boot, (id, mark, end) => {
+    for (const listener of listeners) listener(id, mark, end)
+  })
+  const logOf = (id: string) => logPath(join(places.instances, id))
+  const rotation = rotateAll(() => [...ends.marks().keys()].map(logOf), log)
+
+  return {
+    boot: () => boot,
+    async start({ id, argv, folder, env }) {
+      const full = { ...hostEnvironment(), ...env, HOST: host, ...marking(agent, id) }
+      return launch(
+        places,
+        { id, argv, folder, env: full, boot },
+        {
+          onStart: (mark) => ends.watch(id, mark),
+          onExit: (mark, end) => ends.tell(id, mark, end),
+        },
+      )
+    },
+    async adopt(id, mark) {
+      const runs = isRunning(mark, boot)
+      if (runs) ends.watch(id, mark)
+      return runs
+    },
+    onEnd(listener) {
+      listeners.push(listener)
+    },
+    signal(_id, mark, signal) {
+      if (isRunning(mark, boot)) signalGroup(mark.pid, signal)
+    },
+    sweep: (id) => sweep(agent, id),
+    strays: () => strays(agent),
+    freePort: (range, taken) => freePort(host, range, taken),
+    isPortFree: (port) => isPortFree(host, port),
+    probe: (check) => probe({ ...check, host: probeHost }),
+    logTail: (id) => tail(logOf(id), LOG_TAIL_LINES_MAX),
+    async usage(_id, mark) {
+      return isRunning(mark, boot) ? usage.usageOfGroup(mark.pid) : undefined
+    },
+    forget: (id) => forget(places, id, logOf(id)),
+    logPath: logOf,
+    [Symbol.dispose]() {
+      ends[Symbol.dispose]()
+      rotation[Symbol.dispose]()
+    },
+  }
+}
+
+/** Names one agent of this machine in the environment of what it starts. */
+function tagOf(dataFolder: string): string {
+  return createHash('sha256').update(realpathSync(dataFolder)).digest('hex').slice(0, 16)
+}
+
+function signalGroup(leader: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, signal)
+  } catch (error) {
+    // It ended since its mark was read, which is what most signals are for.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+async function forget(places: Places, id: string, log: string): Promise<void> {
+  await removeExits(places, id)
+  await dropLogs(log)
+  await rm(join(places.instances, id), { recursive: true, force: true })
+}
+
+function rotateAll(paths: () => string[], log: Log): Disposable {
+  let isBusy = false
+  const timer = setInterval(async () => {
+    if (isBusy) return
+    isBusy = true
+    for (const path of paths()) {
+      await rotateIfNeeded(path).catch((error: unknown) => {
+        log.warn({ path, why: messageOf(error) }, 'an output file could not be rotated')
+      })
+    }
+    isBusy = false
+  }, ROTATE_MS)
+  timer.unref()
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
