@@ -158,7 +158,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
         return
       }
       case 'probed':
-        noteProbe(known, event.node, event.ok, now)
+        noteProbe(known, event.node, event.ok)
         return
       case 'restarted':
         noteRestart(known, event.node, event.error, now)

@@ -129,7 +129,7 @@ async function serve(given: {
   opened.use(watchFile(file, ctld, log))
   opened.use(pruneImages(ctld, images, log))
   for (const [name, { isNew }] of Object.entries({ admin, agent })) {
-    if (isNew) log.info({ token: undefined, name }, 'made a new token file')
+    if (isNew) log.info({ role: name }, 'made a new token file')
   }
   const address = { host: config.api.host, port: config.api.port, balancer: balancerPort.port }
   log.info({ ...address, version: VERSION, pid: process.pid }, 'controller started')

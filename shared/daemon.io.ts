@@ -2,7 +2,7 @@
 // problem with its place and leave with the right exit code, stop in order on a signal.
 
 import packageJson from '#package.json' with { type: 'json' }
-import { exitCodeOf, messageOf, TucanoError } from './errors.ts'
+import { exitCodeOf, TucanoError } from './errors.ts'
 
 export const VERSION: string = packageJson.version
 
@@ -24,8 +24,9 @@ export function problemText(name: string, error: unknown): string {
   if (!(error instanceof TucanoError)) {
     return `${name}: internal error: ${error instanceof Error ? error.stack : String(error)}`
   }
+  if (error.problems.length === 0) return `${name}: ${error.message}`
   const problems = error.problems.map(({ where, what }) => `  ${where}: ${what}`)
-  return [`${name}: ${messageOf(error)}`, ...problems].join('\n')
+  return [`${name}: the configuration is not valid`, ...problems].join('\n')
 }
 
 /** Stops once on SIGTERM or SIGINT and leaves with 0; a second signal leaves at once. */

@@ -51,11 +51,11 @@ export function forgivePause(world: World, pauseMs: number, now: number): void {
   }
 }
 
-export function noteProbe(world: World, node: string, isOk: boolean, now: number): void {
+export function noteProbe(world: World, node: string, isOk: boolean): void {
   const seen = seenOf(world, node)
   if (!seen.isProbing) return
   const failedProbes = isOk ? 0 : seen.failedProbes + 1
-  world.seen.set(node, { ...seen, isProbing: false, lastProbeAt: now, failedProbes })
+  world.seen.set(node, { ...seen, isProbing: false, failedProbes })
 }
 
 export function noteRestart(world: World, node: string, error: string | null, now: number): void {
@@ -93,14 +93,14 @@ function watchWorker(
       continue
     }
     if (verdict.order === 'nothing') return { errands: [], wakeAt: verdict.wakeAt }
-    return { errands: [errandOf(world, machine, verdict.order)], wakeAt: verdict.wakeAt }
+    return { errands: [errandOf(world, machine, verdict.order, now)], wakeAt: verdict.wakeAt }
   }
   return { errands: [], wakeAt: now }
 }
 
-function errandOf(world: World, machine: Machine, kind: 'probe' | 'restart'): Errand {
+function errandOf(world: World, machine: Machine, kind: 'probe' | 'restart', now: number): Errand {
   const seen = seenOf(world, machine.name)
-  const change = kind === 'probe' ? { isProbing: true } : { isRestarting: true }
+  const change = kind === 'probe' ? { isProbing: true, lastProbeAt: now } : { isRestarting: true }
   world.seen.set(machine.name, { ...seen, ...change })
   return { kind, machine, why: kind === 'probe' ? 'it is silent' : 'it is dead' }
 }

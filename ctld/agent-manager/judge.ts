@@ -8,6 +8,8 @@ export type Limits = {
   missedReports: number
   livenessMs: number | undefined
   probes: number
+  /** Time that each probe has; one that is refused at once uses it up too. */
+  probeMs: number
   startupGraceMs: number
   restartAttempts: number
   restartBackoffMs: number
@@ -22,6 +24,7 @@ export type Sighting = {
   /** Probes of the agent that failed in a row since it became suspect. */
   failedProbes: number
   isProbing: boolean
+  /** When the last probe began. */
   lastProbeAt: number
   /** Restart attempts since its death was confirmed; one at a time. */
   attempts: number
@@ -36,9 +39,6 @@ export type Verdict = {
   order: 'nothing' | 'probe' | 'restart'
   wakeAt: number
 }
-
-/** Between two probes of a worker that is silent but answers them. */
-const PROBE_PAUSE_MS = 1_000
 
 export function judge(state: NodeState, sighting: Sighting, limits: Limits, now: number): Verdict {
   const silentMs = now - sighting.seenAt
@@ -83,16 +83,16 @@ function suspect(sighting: Sighting, silentMs: number): Verdict {
 }
 
 function probed(sighting: Sighting, limits: Limits, silentMs: number, now: number): Verdict {
+  if (sighting.isProbing) return stay('suspect', Number.POSITIVE_INFINITY)
+  // An agent that is just being restarted refuses at once: it has the whole time to come back.
+  const dueAt = sighting.lastProbeAt + limits.probeMs
+  if (dueAt > now) return stay('suspect', dueAt)
   if (sighting.failedProbes >= limits.probes) {
     const why =
       `no report for ${seconds(silentMs)} and ` +
       `${sighting.failedProbes} probes of its agent failed`
     return { state: 'reviving', why, order: 'nothing', wakeAt: now }
   }
-  if (sighting.isProbing) return stay('suspect', Number.POSITIVE_INFINITY)
-  // A failed probe is repeated at once; one that was answered, after a pause.
-  const dueAt = sighting.failedProbes > 0 ? now : sighting.lastProbeAt + PROBE_PAUSE_MS
-  if (dueAt > now) return stay('suspect', dueAt)
   return { state: 'suspect', why: '', order: 'probe', wakeAt: Number.POSITIVE_INFINITY }
 }
 

@@ -46,6 +46,10 @@ const agentPath = z
   .meta({ expected: 'the path of an agent route, like v1/instances' })
 
 export function instanceRoutes(context: ApiContext): Route[] {
+  return [...deploymentRoutes(context), ...readRoutes(context), ...agentRoutes(context)]
+}
+
+function deploymentRoutes(context: ApiContext): Route[] {
   const { ctld } = context
   return [
     route({
@@ -73,6 +77,11 @@ export function instanceRoutes(context: ApiContext): Route[] {
       handle: async ({ params, query, signal }) =>
         ok(await deploymentAfter(context, params.id, query.wait ?? 0, signal)),
     }),
+  ]
+}
+
+function readRoutes({ ctld }: ApiContext): Route[] {
+  return [
     route({
       method: 'GET',
       path: '/v1/instances',
@@ -103,6 +112,12 @@ export function instanceRoutes(context: ApiContext): Route[] {
         return ok(found(instances, ({ id }) => id === params.id, `instance ${params.id}`))
       },
     }),
+  ]
+}
+
+function agentRoutes(context: ApiContext): Route[] {
+  const { ctld } = context
+  return [
     route({
       method: 'GET',
       path: '/v1/instances/:id/log',

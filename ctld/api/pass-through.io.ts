@@ -2,9 +2,10 @@
 // token and none of the client's headers but the few named here; its answer comes back without
 // headers that concern the connection. Nothing is tried twice.
 
+import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import httpProxy from '@fastify/http-proxy'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TucanoError } from '#shared/errors.ts'
 import { inputOf, sendProblem } from '#shared/http-door.io.ts'
 import type { Forward, Route } from '#shared/http-route.ts'
@@ -32,14 +33,14 @@ declare module 'fastify' {
 }
 
 type Headers = Record<string, string | string[] | undefined>
+type Options = { agentToken: string; log: Log }
 
 export function passThrough(
   app: FastifyInstance,
   routes: readonly Route[],
-  options: { agentToken: string; log: Log },
+  options: Options,
 ): void {
   app.decorateRequest('forward', null)
-  let open = 0
   const streams = new Set<Readable>()
   app.addHook('preClose', async () => {
     for (const stream of streams) stream.destroy()
@@ -47,37 +48,17 @@ export function passThrough(
   const replyOptions = {
     // Without it a 503 of the agent would be asked for again, up to ten times.
     retryDelay: () => null,
-    getUpstream: (request: unknown) => forwardOf(request as FastifyRequest).origin,
-    rewriteRequestHeaders: (request: unknown, headers: Headers) => ({
+    getUpstream: (request: FastifyRequest) => forwardOf(request).origin,
+    rewriteRequestHeaders: (request: FastifyRequest, headers: Headers) => ({
       ...pick(headers, passedOn),
       host: headers.host,
       authorization: `Bearer ${options.agentToken}`,
-      'x-request-id': (request as FastifyRequest).id,
+      'x-request-id': request.id,
     }),
     rewriteHeaders: (headers: Headers) => pick(headers, passedBack),
-    onResponse: (request: unknown, reply: unknown, response: unknown) => {
-      const { statusCode, stream } = response as { statusCode: number; stream: Readable }
-      const asked = request as FastifyRequest
-      const answer = reply as Parameters<typeof sendProblem>[3]
-      if (statusCode !== 401 && statusCode !== 403) {
-        streams.add(stream)
-        stream.once('close', () => streams.delete(stream))
-        answer.send(stream)
-        return
-      }
-      // The client's own token was right: it must not read this as its own refusal.
-      stream.destroy()
-      const words = `${forwardOf(asked).peer} refused the controller's token`
-      for (const name of passedBack) answer.removeHeader(name)
-      sendProblem(options.log, new TucanoError('agent_failed', words), asked, answer)
-    },
-    onError: (reply: unknown, { error }: { error: Error }) => {
-      const answer = reply as Parameters<typeof sendProblem>[3]
-      const failure = agentFailure(forwardOf(answer.request).peer, error)
-      sendProblem(options.log, failure, answer.request, answer)
-    },
+    ...answers(options.log, streams),
   }
-
+  const admit = createGate()
   for (const route of routes) {
     const { forward } = route
     if (forward === undefined) continue
@@ -92,21 +73,58 @@ export function passThrough(
       undici: { connect: { timeout: CONNECT_MS }, headersTimeout: HEADERS_MS, bodyTimeout: 0 },
       preHandler: (request, reply, done) => {
         const asked = request as unknown as FastifyRequest
-        asked.forward = forward(inputOf(asked, route, new AbortController().signal))
-        if (open >= FORWARDED_MAX) {
-          throw new TucanoError('unavailable', 'too many requests are passed to agents')
-        }
-        open += 1
-        reply.raw.once('close', () => {
-          open -= 1
-        })
+        const { signal } = new AbortController()
+        asked.forward = forward(inputOf(asked, route, signal))
+        admit(reply.raw)
         // A log that is followed may be quiet for long.
         asked.raw.socket.setTimeout?.(0)
         done()
       },
       handler: (request, reply, _path, hooks) =>
         reply.from(forwardOf(request as unknown as FastifyRequest).path, hooks),
+      // Its types are those of a server that may be anything; ours speaks HTTP/1.
       replyOptions: replyOptions as never,
+    })
+  }
+}
+
+/** What becomes of the agent's answer, or of its silence. */
+function answers(log: Log, streams: Set<Readable>) {
+  return {
+    onResponse(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      { statusCode, stream }: { statusCode: number; stream: Readable },
+    ): void {
+      if (statusCode !== 401 && statusCode !== 403) {
+        streams.add(stream)
+        stream.once('close', () => streams.delete(stream))
+        reply.send(stream)
+        return
+      }
+      // The client's own token was right: it must not read this as its own refusal.
+      stream.destroy()
+      for (const name of passedBack) reply.removeHeader(name)
+      const words = `${forwardOf(request).peer} refused the controller's token`
+      sendProblem(log, new TucanoError('agent_failed', words), request, reply)
+    },
+    onError(reply: FastifyReply, { error }: { error: Error }): void {
+      const failure = agentFailure(forwardOf(reply.request).peer, error)
+      sendProblem(log, failure, reply.request, reply)
+    },
+  }
+}
+
+/** Counts the answers that are under way; throws `unavailable` beyond FORWARDED_MAX. */
+function createGate(): (answer: ServerResponse) => void {
+  let open = 0
+  return (answer) => {
+    if (open >= FORWARDED_MAX) {
+      throw new TucanoError('unavailable', 'too many requests are passed to agents')
+    }
+    open += 1
+    answer.once('close', () => {
+      open -= 1
     })
   }
 }

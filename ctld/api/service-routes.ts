@@ -26,6 +26,10 @@ const listAnswer = z.strictObject({
 })
 
 export function serviceRoutes(context: ApiContext): Route[] {
+  return [...readRoutes(context), ...changeRoutes(context)]
+}
+
+function readRoutes(context: ApiContext): Route[] {
   const { ctld } = context
   return [
     route({
@@ -49,6 +53,12 @@ export function serviceRoutes(context: ApiContext): Route[] {
       answers: { 200: answer('The service', serviceDetailAnswer) },
       handle: ({ params }) => ok(detailOf(context, params.name)),
     }),
+  ]
+}
+
+function changeRoutes(context: ApiContext): Route[] {
+  const { ctld } = context
+  return [
     route({
       method: 'POST',
       path: '/v1/services',

@@ -47,7 +47,12 @@ export function foldNodeState(
   const seen = seenOf(world, node)
   switch (state) {
     case 'suspect':
-      world.seen.set(node, { ...seen, vanishedAt: seen.wasSeen ? now : undefined, failedProbes: 0 })
+      world.seen.set(node, {
+        ...seen,
+        vanishedAt: seen.wasSeen ? now : undefined,
+        failedProbes: 0,
+        lastProbeAt: Number.NEGATIVE_INFINITY,
+      })
       return
     case 'reviving':
       world.seen.set(node, { ...seen, downAt: now, attempts: 0 })

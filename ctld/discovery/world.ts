@@ -214,6 +214,7 @@ export function limitsOf(world: World, machine: Machine) {
     livenessMs:
       health.liveness_timeout === undefined ? undefined : durationMs(health.liveness_timeout),
     probes: health.probes,
+    probeMs: durationMs(health.probe_timeout),
     startupGraceMs: durationMs(health.startup_grace),
     restartAttempts: machine.restart?.attempts ?? 3,
     restartBackoffMs: durationMs(machine.restart?.backoff ?? '5s'),

@@ -7,6 +7,7 @@ const limits: Limits = {
   missedReports: 3,
   livenessMs: undefined,
   probes: 2,
+  probeMs: 1_000,
   startupGraceMs: 15_000,
   restartAttempts: 3,
   restartBackoffMs: 5_000,
@@ -58,6 +59,16 @@ describe('Q04', () => {
     })
   })
 
+  test('a probe that is refused at once still takes its second: an agent may be restarting', () => {
+    const twice = { ...seen, failedProbes: 2, lastProbeAt: 119_500 }
+    expect(judge('suspect', twice, limits, 120_000)).toMatchObject({
+      state: 'suspect',
+      order: 'nothing',
+      wakeAt: 120_500,
+    })
+    expect(judge('suspect', twice, limits, 120_500).state).toBe('reviving')
+  })
+
   test('while a probe is under way nothing is decided', () => {
     const probing = { ...seen, isProbing: true }
     expect(judge('suspect', probing, limits, 120_000)).toMatchObject({
@@ -85,12 +96,12 @@ describe('Q05', () => {
   test('three restart attempts, five seconds apart, then it is dead', () => {
     const first = judge('reviving', seen, limits, 120_000)
     expect(first).toMatchObject({ state: 'reviving', order: 'restart' })
-    const after = (attempts: number, now: number) =>
+    const judgedAfter = (attempts: number, now: number) =>
       judge('reviving', { ...seen, attempts, lastAttemptAt: 120_000 }, limits, now)
-    expect(after(1, 124_999)).toMatchObject({ order: 'nothing', wakeAt: 125_000 })
-    expect(after(1, 125_000)).toMatchObject({ order: 'restart' })
-    expect(after(3, 124_999)).toMatchObject({ state: 'reviving' })
-    expect(after(3, 125_000)).toMatchObject({ state: 'dead', why: '3 restart attempts failed' })
+    expect(judgedAfter(1, 124_999)).toMatchObject({ order: 'nothing', wakeAt: 125_000 })
+    expect(judgedAfter(1, 125_000)).toMatchObject({ order: 'restart' })
+    expect(judgedAfter(3, 124_999)).toMatchObject({ state: 'reviving' })
+    expect(judgedAfter(3, 125_000)).toMatchObject({ state: 'dead', why: '3 restart attempts failed' })
   })
 
   test('an attempt under way is waited for', () => {
