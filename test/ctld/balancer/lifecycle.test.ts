@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import {
   ask,
@@ -78,6 +78,55 @@ test('Q03: two hundred tables under load cost no request', async () => {
   agent.destroy()
   expect(bad).toEqual([])
   expect(answered).toBeGreaterThanOrEqual(200)
+})
+
+test('F04: an instance that dies under load costs no GET', async () => {
+  await using rig = await createRig()
+  const programs = await Promise.all(
+    ['a', 'b'].map((name) =>
+      rig.program((_incoming, response) => void setImmediate(() => response.end(name))),
+    ),
+  )
+  rig.publish(route(programs.map(({ port }, at) => target(`i${at}`, port))))
+  const statuses = new Map<number, number>()
+  let isOver = false
+  const client = async () => {
+    while (!isOver) {
+      const { status } = await rig.ask('/')
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+    }
+  }
+  const clients = Array.from({ length: 8 }, client)
+  while ((statuses.get(200) ?? 0) < 50) await new Promise((resolve) => setImmediate(resolve))
+  programs[0]?.server.close()
+  programs[0]?.server.closeAllConnections()
+  await rig.saw('unreachable')
+  const soFar = statuses.get(200) ?? 0
+  while ((statuses.get(200) ?? 0) < soFar + 50)
+    await new Promise((resolve) => setImmediate(resolve))
+  isOver = true
+  await Promise.all(clients)
+  expect([...statuses.keys()]).toEqual([200])
+})
+
+test('a client that leaves takes all its pipelined requests along', async () => {
+  await using rig = await createRig()
+  let [come, allCame]: [number, () => void] = [0, () => {}]
+  const arrived = new Promise<void>((resolve) => {
+    allCame = resolve
+  })
+  const program = await rig.program(() => {
+    come += 1
+    if (come === 3) allCame()
+  })
+  rig.publish(route([target('i1', program.port)]))
+  const socket = connect(rig.port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nHost: api\r\n\r\n'.repeat(3))
+  await arrived
+  socket.destroy()
+  rig.publish(route([]))
+  await rig.saw('drained')
+  await rig.plane.close(60_000)
 })
 
 test('T06: the shares of the requests follow the weights', async () => {
