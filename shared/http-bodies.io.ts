@@ -39,9 +39,11 @@ export function readBodies(app: FastifyInstance): void {
         next(bytes > bytesMax ? tooLarge : null, chunk)
       },
     })
-    payload.on('error', (cause) => counter.destroy(cause))
+    const breakOff = (cause?: unknown) =>
+      counter.destroy(new TucanoError('invalid_request', 'the body was cut short', { cause }))
+    payload.on('error', breakOff)
     payload.on('close', () => {
-      if (!request.raw.complete) counter.destroy(new TucanoError('invalid_request', 'cut short'))
+      if (!request.raw.complete) breakOff()
     })
     done(null, payload.pipe(counter))
   })

@@ -63,6 +63,24 @@ test('an upload that is too large is 413, whether it says so or not', async () =
   expect([...images.files.keys()]).toEqual([DIGEST])
 })
 
+test('an upload that breaks off stores nothing', async () => {
+  const api = createTestApi()
+  const base = await listening(api)
+  const headers = { ...admin, ...gzip, 'content-length': '1000' }
+  const asked = request(`${base}/v1/images`, { method: 'POST', headers }).on('error', () => {})
+  const refused = Promise.withResolvers<unknown>()
+  const { put } = api.images
+  api.images.put = (upload, expected) => {
+    const stored = put(upload, expected)
+    stored.catch(refused.resolve)
+    asked.destroy()
+    return stored
+  }
+  asked.write(Buffer.alloc(500))
+  expect(await refused.promise).toMatchObject({ code: 'invalid_request' })
+  expect([...api.images.files.keys()]).toEqual([DIGEST])
+})
+
 test('a stream of events goes on from Last-Event-ID and stays alive', async () => {
   const api = createTestApi()
   for (const text of ['one', 'two']) api.ctld.addEvent(text)
