@@ -60,9 +60,10 @@ const ORDERS_UNDER_WAY_MAX = 64
 
 export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   const { clock, ids, log } = ports
-  const startWall = clock.wall() - clock.now()
+  const startWall = Math.round(clock.wall() - clock.now())
   // Wall time that no change of the machine's clock makes jump: liveness and waiting use it too.
-  const time = () => startWall + clock.now()
+  // Whole milliseconds, as all that is stored.
+  const time = () => startWall + Math.floor(clock.now())
   const newId = () => ids.next()
   const loop = createLoop({ clock, step, onBug: boot.onBug })
   const inbox = createInbox(() => loop.wake())
