@@ -13,7 +13,7 @@ afterEach(() => {
 })
 
 const assignment: Assignment = { node: 'w1', epoch: 3, generation: 9, instances: [] }
-const client = createAgentClient({ agentToken: 'agent-token', orderTimeoutMs: 300 })
+const client = createAgentClient({ agentToken: 'agent-token' })
 
 test('M11: an order is put with the token, and its answer is read', async () => {
   const { machine, asked } = await anAgent(200, { accepted: true, epoch: 3, generation: 9 })
@@ -48,7 +48,8 @@ test.each([
 
 test('an agent that says nothing is given up after the total timeout', async () => {
   const { machine } = await anAgent(200, undefined)
-  const error = await client.order(machine, assignment).catch((thrown: TucanoError) => thrown)
+  const hasty = createAgentClient({ agentToken: 'agent-token', orderTimeoutMs: 300 })
+  const error = await hasty.order(machine, assignment).catch((thrown: TucanoError) => thrown)
   expect(error).toMatchObject({
     code: 'timeout',
     message: `the agent of w1 (127.0.0.1:${machine.agent_port}) did not answer within 300 ms`,
