@@ -37,19 +37,25 @@ export function nextRegularAt(rhythm: Rhythm, intervalMs: number, random: number
 
 export function statusOf(process: Process, usage: InstanceUsage | undefined): InstanceStatus {
   const { page } = process
-  const { id, spec, program, failure } = page
+  const { id, spec, program } = page
+  const phase = phaseOf(process)
+  const failure = phase === 'unhealthy' ? unhealthyWords(process) : page.failure
   const runs = program !== undefined
   return {
     id,
     service: spec.service,
     attempt: spec.attempt,
-    phase: phaseOf(process),
+    phase,
     ...(runs ? { pid: program.pid } : {}),
     ...(runs && page.port !== 0 ? { port: page.port } : {}),
     restarts: page.restarts,
     ...(runs && usage !== undefined ? { usage } : {}),
     ...(failure === undefined ? {} : { failure: shortened(failure) }),
   }
+}
+
+function unhealthyWords({ lastProbe }: Process): FailureDetail {
+  return { error: `health check failed: ${lastProbe ?? 'no answer'}` }
 }
 
 /** Within the limits of wire.ts: one long line must not get a whole report refused. */

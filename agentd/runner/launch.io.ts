@@ -2,7 +2,8 @@
 // ends, to write down how: so its end is learnt by whatever agent runs then. The user's words are
 // the shell's arguments and never part of its script.
 
-import { mkdirSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, realpathSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -33,6 +34,11 @@ export function placesOf(dataFolder: string): Places {
   const places = { instances: join(dataFolder, 'instances'), exits: join(dataFolder, 'exits') }
   for (const place of Object.values(places)) mkdirSync(place, { recursive: true, mode: 0o700 })
   return places
+}
+
+/** Names one agent of this machine in the environment of what it starts. */
+export function agentTagOf(dataFolder: string): string {
+  return createHash('sha256').update(realpathSync(dataFolder)).digest('hex').slice(0, 16)
 }
 
 export type Heard = {

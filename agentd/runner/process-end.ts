@@ -81,7 +81,7 @@ function onAnotherPort(is: Process): Process {
   const restarts = page.restarts + (page.wasHealthy ? 1 : 0)
   return {
     ...is,
-    page: { ...page, port: 0, restarts },
+    page: { ...page, port: 0, restarts, failure: undefined },
     avoid: [...is.avoid, page.port],
     step: { at: 'waiting' },
   }

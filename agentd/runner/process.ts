@@ -6,11 +6,21 @@ import type { InstancePage, ProgramEnd, ProgramMark } from '#agentd/ports.ts'
 import { unreachable } from '#shared/assert.ts'
 import type { FailureDetail, InstancePhase } from '#shared/model.ts'
 import type { AssignedInstance } from '#shared/wire.ts'
-import { type Cause, cleared, ended, exitFailure, over } from './process-end.ts'
+import { type Cause, cleared, ended, over } from './process-end.ts'
+import {
+  at,
+  clearing,
+  FIRST_PROBE_MS,
+  isItsEnd,
+  KILL_AGAIN_MS,
+  probing,
+  serving,
+  whileLaunching,
+  whilePreparing,
+  whileProbing,
+  whileServing,
+} from './process-steps.ts'
 
-export const FIRST_PROBE_MS = 50
-/** SIGKILL is sent again after this time to what is still there. */
-export const KILL_AGAIN_MS = 5_000
 /** A page that could not be removed is tried again after this time. */
 const FORGET_AGAIN_MS = 5_000
 
@@ -158,9 +168,10 @@ export function next(was: Process, event: ProcessEvent, now: number): Process {
 export function phaseOf({ page, step }: Process): InstancePhase {
   switch (step.at) {
     case 'waiting':
-      return 'waiting'
+      return page.restarts > 0 ? 'starting' : 'waiting'
     case 'preparing':
-      return step.phase
+      // Of a restart only what takes long is worth telling.
+      return step.phase === 'waiting' && page.restarts > 0 ? 'starting' : step.phase
     case 'prepared':
     case 'launching':
     case 'probing':
@@ -182,124 +193,6 @@ export function phaseOf({ page, step }: Process): InstancePhase {
   }
 }
 
-function whilePreparing(
-  was: Process,
-  step: Step & { at: 'preparing' },
-  event: ProcessEvent,
-): Process {
-  switch (event.kind) {
-    case 'phase':
-      return step.phase === event.phase ? was : at(was, { at: 'preparing', phase: event.phase })
-    case 'prepared':
-      return { ...was, folder: event.folder, step: { at: 'prepared' } }
-    case 'not_prepared':
-      return failing(was, event.failure, false)
-    case 'stop': // The build goes on for whoever else waits for it; this instance does not.
-      return ended(was, 'terminated')
-    default:
-      return was
-  }
-}
-
-function whileLaunching(
-  was: Process,
-  step: Step & { at: 'launching' },
-  event: ProcessEvent,
-  now: number,
-): Process {
-  switch (event.kind) {
-    case 'exited':
-      return at(was, { at: 'launching', early: { mark: event.mark, end: event.end } })
-    case 'not_launched': {
-      const page = { ...was.page, port: event.port }
-      return failing({ ...was, page }, { error: event.error }, false)
-    }
-    case 'launched': {
-      const page = { ...was.page, port: event.port, program: event.mark }
-      const is: Process = { ...was, page, lastProbe: undefined, step: probing(was, now) }
-      if (step.early === undefined) return is
-      return next(is, { kind: 'exited', ...step.early }, now)
-    }
-    default:
-      return was
-  }
-}
-
-function whileProbing(
-  was: Process,
-  step: Step & { at: 'probing' },
-  event: ProcessEvent,
-  now: number,
-): Process {
-  switch (event.kind) {
-    case 'probe':
-      return { ...was, asked: was.asked + 1, step: { ...step, isAsking: true } }
-    case 'probed': {
-      if (event.asked !== was.asked) return was
-      const is = { ...was, lastProbe: event.words }
-      if (event.ok) return firstHealthy(is, now)
-      const delayMs = Math.min(step.delayMs * 2, intervalOf(was))
-      return at(is, { ...step, isAsking: false, delayMs, probeAt: now + delayMs })
-    }
-    case 'give_up_start': {
-      const seconds = was.page.spec.health.start_timeout_ms / 1_000
-      const error = `not healthy within ${seconds} s of its start`
-      return failing(was, { error }, false)
-    }
-    case 'exited':
-      if (!isItsEnd(was, event)) return was
-      return failing(was, exitFailure(event.end, 'before it was healthy'), true)
-    case 'stop':
-      return stopping(was, now)
-    default:
-      return was
-  }
-}
-
-function whileServing(was: Process, step: Serving, event: ProcessEvent, now: number): Process {
-  switch (event.kind) {
-    case 'probe':
-      return { ...was, asked: was.asked + 1, step: { ...step, isAsking: true } }
-    case 'probed': {
-      if (event.asked !== was.asked) return was
-      const probeAt = now + intervalOf(was)
-      const known = { ...step, isAsking: false, probeAt }
-      const is = { ...was, lastProbe: event.words }
-      return at(is, event.ok ? passed(is, known, now) : failed(is, known, now))
-    }
-    case 'give_up_health': {
-      const error = `health check failed: ${was.lastProbe ?? 'no answer'}`
-      return failing(was, { error }, false, longestHealthyMs(step, now))
-    }
-    case 'exited':
-      if (!isItsEnd(was, event)) return was
-      return failing(was, exitFailure(event.end, ''), true, longestHealthyMs(step, now))
-    case 'stop':
-      return stopping(was, now)
-    default:
-      return was
-  }
-}
-
-function passed(was: Process, step: Serving, now: number): Serving {
-  const count = step.passed + 1
-  if (step.isHealthy || count < was.page.spec.health.rise) {
-    return { ...step, passed: count, failed: step.isHealthy ? 0 : was.page.spec.health.fall }
-  }
-  return { ...step, isHealthy: true, passed: count, failed: 0, healthySince: now }
-}
-
-function failed(was: Process, step: Serving, now: number): Serving {
-  const count = step.failed + 1
-  const isHealthy = step.isHealthy && count < was.page.spec.health.fall
-  return { ...step, isHealthy, failed: count, passed: 0, healthyMs: longestHealthyMs(step, now) }
-}
-
-function firstHealthy(was: Process, now: number): Process {
-  const page = { ...was.page, failure: undefined, wasHealthy: true }
-  return { ...was, page, avoid: [], step: serving(was, now) }
-}
-
 function withSpec(was: Process, spec: AssignedInstance): Process {
   const { page, step } = was
   if (JSON.stringify(page.spec) === JSON.stringify(spec)) return was
@@ -313,57 +206,4 @@ function withSpec(was: Process, spec: AssignedInstance): Process {
 function restarted(was: Process): Process {
   const page = { ...was.page, restarts: was.page.restarts + 1 }
   return { ...was, page, step: { at: 'waiting' } }
-}
-
-function probing(was: Process, now: number): Step {
-  return {
-    at: 'probing',
-    deadline: now + was.page.spec.health.start_timeout_ms,
-    delayMs: FIRST_PROBE_MS,
-    probeAt: now + FIRST_PROBE_MS,
-    isAsking: false,
-  }
-}
-
-function serving(was: Process, now: number): Serving {
-  const probeAt = now + intervalOf(was)
-  const counts = { failed: 0, passed: 0, healthySince: now, healthyMs: 0 }
-  return { at: 'serving', isHealthy: true, ...counts, probeAt, isAsking: false }
-}
-
-function stopping(was: Process, now: number): Process {
-  const killAt = now + was.page.spec.stop.grace_ms
-  return at(was, { at: 'stopping', killAt, isForced: false })
-}
-
-function clearing(was: Process, cause: Cause): Process {
-  return at(was, { at: 'clearing', cause, isBegun: false })
-}
-
-function failing(was: Process, failure: FailureDetail, hasExited: boolean, healthyMs = 0): Process {
-  return clearing(was, { kind: 'failure', hasExited, healthyMs, failure })
-}
-
-function longestHealthyMs(step: Serving, now: number): number {
-  return Math.max(step.healthyMs, step.isHealthy ? now - step.healthySince : 0)
-}
-
-/** A pid that is somebody else's now must not end this one (F24). */
-function isItsEnd(
-  { page: { program } }: Process,
-  event: ProcessEvent,
-): event is ProcessEvent & { kind: 'exited' } {
-  if (event.kind !== 'exited' || program === undefined) return false
-  const { mark } = event
-  return (
-    mark.pid === program.pid && mark.startTime === program.startTime && mark.boot === program.boot
-  )
-}
-
-function intervalOf({ page }: Process): number {
-  return Math.max(page.spec.health.interval_ms, FIRST_PROBE_MS)
-}
-
-function at(was: Process, step: Step): Process {
-  return { ...was, step }
 }

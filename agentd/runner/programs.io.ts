@@ -1,8 +1,6 @@
 // The machine's process table as the agent sees it. Each instance has a private folder with its
 // output, its HOME and its TMPDIR; its program gets an environment of named variables only.
 
-import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hostEnvironment } from '#agentd/images/image-edges.io.ts'
@@ -12,7 +10,7 @@ import { messageOf } from '#shared/errors.ts'
 import type { Log } from '#shared/ports.ts'
 import { LOG_TAIL_LINES_MAX } from '#shared/wire.ts'
 import { watchEnds } from './ends.io.ts'
-import { launch, type Places, placesOf, removeExits } from './launch.io.ts'
+import { agentTagOf, launch, type Places, placesOf, removeExits } from './launch.io.ts'
 import { dropLogs, logPath, rotateIfNeeded, tail } from './log-file.io.ts'
 import { marking, strays, sweep } from './marks.io.ts'
 import { freePort, isPortFree } from './port.io.ts'
@@ -31,7 +29,7 @@ export function createPrograms(options: {
 }): MachinePrograms {
   const { host, log } = options
   const places = placesOf(options.dataFolder)
-  const agent = tagOf(options.dataFolder)
+  const agent = agentTagOf(options.dataFolder)
   const boot = readBoot()
   const usage = createUsage(() => performance.now())
   const probeHost = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
@@ -82,11 +80,6 @@ export function createPrograms(options: {
       rotation[Symbol.dispose]()
     },
   }
-}
-
-/** Names one agent of this machine in the environment of what it starts. */
-function tagOf(dataFolder: string): string {
-  return createHash('sha256').update(realpathSync(dataFolder)).digest('hex').slice(0, 16)
 }
 
 function signalGroup(leader: number, signal: NodeJS.Signals): void {
