@@ -1,0 +1,78 @@
+// What the API answers, as far as commands read it. A test holds these types to the schemas that
+// the controller answers with.
+
+import type {
+  ClusterEvent,
+  Deployment,
+  IncidentKind,
+  Instance,
+  NodeMetrics,
+  NodeState,
+  Service,
+} from '#shared/model.ts'
+
+export type Pending = { service: string; count: number; why: string }
+
+export type ServiceSummary = {
+  name: string
+  state: 'running' | 'starting' | 'partial' | 'down' | 'stopping' | 'stopped' | 'removing'
+  desired: Service['desired']
+  running: number
+  wanted: number
+  nodes: Record<string, number>
+  revision: number
+  deployment: string
+  port: number
+  public: boolean
+  hosts: string[]
+}
+
+export type ServiceDetail = {
+  service: Service
+  summary: ServiceSummary
+  instances: Instance[]
+  deployment: Deployment | null
+  pending: Pending[]
+}
+
+export type NodeAnswer = {
+  name: string
+  ip: string
+  agent_port: number
+  labels: Record<string, string>
+  state: NodeState
+  why: string
+  changedAt: number
+  silentMs: number | null
+  drained: boolean
+  metrics: NodeMetrics | null
+  agentVersion: string | null
+  instanceCount: number
+}
+
+export type Frozen = { since: number; nodes: string[] } | null
+
+export type Incident = {
+  id: string
+  kind: IncidentKind
+  subjects: string[]
+  state: 'gathering' | 'open' | 'recovered'
+  openedAt: number
+  recoveredAt: number | null
+  story: string[]
+  storyDropped: number
+  mails: number
+}
+
+export type ConfigMark = { version: number; at: number; by: 'start' | 'api' | 'file' }
+
+export type ServicesAnswer = { services: ServiceSummary[]; pending: Pending[] }
+export type InstancesAnswer = { instances: Instance[] }
+export type NodesAnswer = { nodes: NodeAnswer[]; frozen: Frozen }
+export type EventsAnswer = { events: ClusterEvent[]; cursor: number }
+export type AlertsAnswer = { incidents: Incident[]; outbox: number }
+export type ConfigVersionAnswer = ConfigMark & { text: string }
+export type ConfigAnswer = ConfigVersionAnswer & { history: ConfigMark[] }
+export type ConfigPutAnswer = { version: number; restart_required: string[] }
+export type AcceptedAnswer = { deployment_id: string; deployment: Deployment }
+export type VersionAnswer = { name: string; version: string; epoch: number }

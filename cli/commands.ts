@@ -1,0 +1,42 @@
+// The table of commands, in the order of the help.
+
+import { alerts } from './alerts.ts'
+import type { Command } from './command.ts'
+import { config } from './config.ts'
+import { deploy } from './deploy.ts'
+import { drain } from './drain.ts'
+import { events } from './events.ts'
+import { createHelp } from './help.ts'
+import { logs } from './logs.ts'
+import { nodes } from './nodes.ts'
+import { ps } from './ps.ts'
+import { rm } from './rm.ts'
+import { scale } from './scale.ts'
+import { services } from './services.ts'
+import { show } from './show.ts'
+import { start } from './start.ts'
+import { stop } from './stop.ts'
+import { undrain } from './undrain.ts'
+import { unfreeze } from './unfreeze.ts'
+import { version } from './version.ts'
+
+export const commands: readonly Command[] = [
+  deploy,
+  ps,
+  nodes,
+  services,
+  show,
+  logs,
+  scale,
+  stop,
+  start,
+  rm,
+  drain,
+  undrain,
+  unfreeze,
+  events,
+  alerts,
+  config,
+  version,
+  createHelp(() => commands),
+]
