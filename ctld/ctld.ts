@@ -75,6 +75,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   let balancer: Balancer | undefined
   /** Instances that the data plane may still send to, or is waiting for. */
   const routed = new Set<string>()
+  let routedChanges = 0
   /** News that keep waiting for a disk that refuses are logged once. */
   const logged = new WeakSet<News>()
   let world: World | undefined
@@ -262,7 +263,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   function factsVersion(known: World): string {
     const { services, instances, nodes, facts } = known.tables
     const versions = [services, instances, nodes, facts].map(({ version }) => version())
-    return [...versions, routed.size].join()
+    return [...versions, routedChanges].join()
   }
 
   /** Hands the balancer what changed; an instance that leaves the table is waited for. */
@@ -372,7 +373,9 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     switch (observation.kind) {
       case 'drained':
         // It may have come back into the table meanwhile.
-        if (!isInTable(observation.instance)) routed.delete(observation.instance)
+        if (!isInTable(observation.instance) && routed.delete(observation.instance)) {
+          routedChanges += 1
+        }
         return
       case 'unreachable':
         log.debug(observation, 'an instance was unreachable')

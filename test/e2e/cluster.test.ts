@@ -177,10 +177,15 @@ describe('three agents and a controller', () => {
     })
     await load.answered(50)
     await cluster.api('POST', '/v1/nodes/w3/drain', {})
-    await cluster.until('w3 is empty', async () => {
-      const live = await cluster.instances('trivial-js')
-      return live.every(({ node, state }) => node !== 'w3' || !isLive(state))
-    })
+    // Well before the drain's deadline of 30 s: it is over when no request is in flight.
+    await cluster.until(
+      'w3 is empty',
+      async () => {
+        const live = await cluster.instances('trivial-js')
+        return live.every(({ node, state }) => node !== 'w3' || !isLive(state))
+      },
+      20_000,
+    )
     await load.answered(50)
     await load.stop()
     expect(load.bad()).toEqual([])
