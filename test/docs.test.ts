@@ -1,0 +1,136 @@
+// The documents say what the code says: every state and event is in the drawings, every part has
+// its folder, every command and every link leads somewhere.
+
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import packageJson from '#package.json' with { type: 'json' }
+
+const stateMachines = read('docs/state-machines.md')
+
+describe.each([
+  ['An instance, as its agent sees it', 'agentd/runner/process.ts', 'Step', 10],
+  ['An instance, as its agent sees it', 'agentd/runner/process.ts', 'OrderKind', 10],
+  ['An instance, as its agent sees it', 'agentd/runner/process.ts', 'ProcessEvent', 10],
+  ['An instance, as its agent sees it', 'shared/model.ts', 'InstancePhase', 12],
+  ['An instance, as the controller sees it', 'shared/model.ts', 'InstanceState', 5],
+  ['An instance, as the controller sees it', 'shared/model.ts', 'FinalState', 7],
+  ['An instance, as the controller sees it', 'ctld/deployer/instance.ts', 'InstanceEvent', 12],
+  ['A worker', 'shared/model.ts', 'NodeState', 5],
+  ['A deployment', 'shared/model.ts', 'DeploymentState', 11],
+] as const)('%s', (heading, file, union, countMin) => {
+  const section = sectionOf(stateMachines, heading)
+  const names = namesOf(read(file), union)
+
+  test(`the section has every ${union}`, () => {
+    expect(names.length).toBeGreaterThanOrEqual(countMin)
+    expect(names.filter((name) => !hasWord(section, name))).toEqual([])
+  })
+})
+
+test('a drawing has no state that the code does not have', () => {
+  const known = (...unions: [string, string][]) =>
+    new Set(unions.flatMap(([file, union]) => namesOf(read(file), union)))
+  const drawn = (heading: string) => statesDrawn(drawingOf(sectionOf(stateMachines, heading)))
+  expect(drawn('An instance, as its agent sees it')).toEqual(
+    known(['agentd/runner/process.ts', 'Step'], ['agentd/runner/process.ts', 'Serving']),
+  )
+  expect(drawn('An instance, as the controller sees it')).toEqual(
+    known(['shared/model.ts', 'InstanceState'], ['shared/model.ts', 'FinalState']),
+  )
+  expect(drawn('A worker')).toEqual(known(['shared/model.ts', 'NodeState']))
+  expect(drawn('A deployment')).toEqual(known(['shared/model.ts', 'DeploymentState']))
+  expect(drawn('An incident')).toEqual(new Set(['gathering', 'open', 'recovered']))
+})
+
+test('M01, M02: the architecture draws every actor and part, and each part has its folder', () => {
+  const drawing = drawingOf(read('docs/architecture.md'))
+  const parts = {
+    ctld: ['deployer', 'balancer', 'agent-manager', 'config-manager', 'discovery'],
+    agentd: ['monitor', 'runner'],
+  }
+  for (const [program, folders] of Object.entries(parts)) {
+    for (const folder of folders) {
+      expect(hasWord(drawing, folder), folder).toBe(true)
+      expect(existsSync(join(program, folder)), folder).toBe(true)
+    }
+  }
+  for (const actor of ['user((user))', 'sysadmin((sysadmin))', 'program']) {
+    expect(drawing).toContain(actor)
+  }
+})
+
+describe.each(documents())('%s', (path) => {
+  const text = read(path)
+
+  test('links to what is there', () => {
+    const links = [...text.matchAll(/\]\(([^)#\s]+)(#[^)]*)?\)/g)].map(([, to = '']) => to)
+    const missing = links.filter((to) => !/^\w+:/.test(to) && !existsSync(join(dirname(path), to)))
+    expect(missing).toEqual([])
+  })
+
+  test('names files that are there', () => {
+    const names = [...text.matchAll(/`((?:ctld|agentd|shared|cli|test|bench|docs)\/[\w./-]+)`/g)]
+    expect(names.map(([, name = '']) => name).filter((name) => !existsSync(name))).toEqual([])
+  })
+
+  test('names scripts that are there', () => {
+    const scripts = [...text.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name]) => name)
+    expect(scripts.filter((name) => !Object.hasOwn(packageJson.scripts, name ?? ''))).toEqual([])
+  })
+})
+
+test('names commands that are there', () => {
+  const known = new Set(['up'])
+  for (const [, name = ''] of read('cli/commands.ts').matchAll(/from '\.\/([\w-]+)\.ts'/g)) {
+    known.add(name)
+  }
+  const named = documents().flatMap((path) =>
+    [...read(path).matchAll(/(?:^|`|\$ |bin\/)tucano ([a-z]+)/gm)].map(([, name = '']) => name),
+  )
+  expect([...new Set(named)].filter((name) => !known.has(name))).toEqual([])
+})
+
+function documents(): string[] {
+  const list = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z', '*.md'])
+  return [...new Set(list.toString().split('\0'))].filter((path) => path !== '' && existsSync(path))
+}
+
+function read(path: string): string {
+  return readFileSync(path, 'utf8')
+}
+
+/** The quoted names of a union: its members, or the `kind` or `at` of each of them. */
+function namesOf(source: string, union: string): string[] {
+  const body = new RegExp(
+    `^export type ${union} =([\\s\\S]*?)(?=\\n(?:export|function|\\n\\S))`,
+    'm',
+  )
+  const text = body.exec(source)?.[1] ?? ''
+  const tagged = [...text.matchAll(/\b(?:kind|at): '(\w+)'/g)]
+  const plain = [...text.matchAll(/(?:\||=|^)\s*'(\w+)'/gm)]
+  return [...new Set((tagged.length > 0 ? tagged : plain).map(([, name = '']) => name))]
+}
+
+function sectionOf(text: string, heading: string): string {
+  const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`))
+  expect(section, heading).toBeDefined()
+  return section ?? ''
+}
+
+function drawingOf(text: string): string {
+  return /```mermaid\n([\s\S]*?)```/.exec(text)?.[1] ?? ''
+}
+
+/** Both ends of each arrow, without the beginning and the end of all. */
+function statesDrawn(drawing: string): Set<string> {
+  const ends = [...drawing.matchAll(/^ *(\S+) --> ([^\s:]+)/gm)]
+  return new Set(
+    ends.flatMap(([, from = '', to = '']) => [from, to]).filter((end) => end !== '[*]'),
+  )
+}
+
+function hasWord(text: string, word: string): boolean {
+  return new RegExp(`(?<![\\w-])${word}(?![\\w-])`).test(text)
+}
