@@ -113,7 +113,10 @@ async function serve(given: {
   stopOnSignal(async () => {
     if (stopsPrograms) await agentd.stopPrograms()
     await agentd.stop()
-    await api.close()
+    const closed = api.close()
+    // A log that is followed or a client that keeps its connection must not hold up the stop.
+    api.server.closeAllConnections()
+    await closed
     await kept.disposeAsync()
   })
 }
