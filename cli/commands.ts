@@ -18,9 +18,11 @@ import { start } from './start.ts'
 import { stop } from './stop.ts'
 import { undrain } from './undrain.ts'
 import { unfreeze } from './unfreeze.ts'
+import { up } from './up/up.ts'
 import { version } from './version.ts'
 
 export const commands: readonly Command[] = [
+  up,
   deploy,
   ps,
   nodes,

@@ -4,12 +4,20 @@ import { commands } from './commands.ts'
 import { run } from './run.ts'
 
 export async function runProcess(): Promise<void> {
-  endQuietlyOnBrokenPipe(process.stdout)
-  endQuietlyOnBrokenPipe(process.stderr)
   const ending = new AbortController()
-  const onSignal = () => ending.abort()
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
+  let isReaderGone = false
+  // `tucano ps | head -1`: that the reader has enough is no failure. What was started is still
+  // stopped in order.
+  const onError = (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error
+    isReaderGone = true
+    ending.abort()
+  }
+  process.stdout.on('error', onError)
+  process.stderr.on('error', onError)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => ending.abort())
+  }
   const code = await run(process.argv.slice(2), commands, {
     out: process.stdout,
     err: process.stderr,
@@ -19,15 +27,7 @@ export async function runProcess(): Promise<void> {
     signal: ending.signal,
   })
   await flushed(process.stdout)
-  process.exit(code)
-}
-
-/** `tucano ps | head -1`: that the reader has enough is no failure. */
-function endQuietlyOnBrokenPipe(stream: NodeJS.WriteStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
-  })
+  process.exit(isReaderGone ? 0 : code)
 }
 
 /** A pipe takes what was written only by and by. */
