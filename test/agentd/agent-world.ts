@@ -168,6 +168,18 @@ export function createAgentWorld(options: { behave?: (start: Start) => Behaviour
   return world
 }
 
+/** A world in which these instances are started. */
+export async function running(...ids: string[]) {
+  const world = createAgentWorld()
+  await world.start()
+  await world.assign(
+    ids.map((id) => spec(id)),
+    1,
+  )
+  for (const id of ids) await world.untilPhase(id, 'started')
+  return world
+}
+
 export function unavailable(): Promise<never> {
   return Promise.reject(new TucanoError('unavailable', 'connection refused'))
 }
