@@ -5,17 +5,52 @@ import { type Paint, plain, type Tone } from './table.ts'
 
 const ID_SHORT = 8
 
-/** `14:03:22  instance changed  service=api node=w1 was=deploying now=started`. */
+/**
+ * `14:03:22  instance 3f2a9c01 of api on w1: deploying -> started (its health check passed)`;
+ * with --wide the event's own sentence and all of its fields.
+ */
 export function eventLine(event: ClusterEvent, options: { wide: boolean; paint: Paint }): string {
-  const { paint } = options
-  const fields = Object.entries(event.fields)
-    .filter(([, value]) => value !== '')
-    .map(([key, value]) => `${key}=${wordOf(key, value, options.wide)}`)
-    .join(' ')
+  const { paint, wide } = options
   const tone = toneOf(event)
-  const text = plain(event.text)
-  const said = tone === undefined ? text : paint(tone, text)
-  return `${paint('dim', timeText(event.at))}  ${said}  ${fields}`.trimEnd()
+  const time = paint('dim', timeText(event.at))
+  const change = wide ? undefined : changeText(event)
+  const said = plain(change ?? event.text)
+  const text = tone === undefined ? said : paint(tone, said)
+  return `${time}  ${text}${change === undefined ? fieldsText(event, wide) : ''}`
+}
+
+/** undefined: it is not a change from one state to another. */
+function changeText({ fields }: ClusterEvent): string | undefined {
+  const { was, now, instance, service, node, deployment, why, healthy } = fields
+  if (now === undefined) return undefined
+  const of = service === undefined ? '' : ` of ${service}`
+  const subject =
+    instance !== undefined
+      ? `instance ${shortOf(instance)}${of} on ${node}`
+      : deployment !== undefined
+        ? `deployment ${shortOf(deployment)}${of}`
+        : node !== undefined
+          ? `node ${node}`
+          : undefined
+  if (subject === undefined) return undefined
+  const isHealth = was === now && healthy !== undefined
+  const change = isHealth
+    ? healthy === true
+      ? 'healthy'
+      : 'unhealthy'
+    : was === undefined || was === ''
+      ? String(now)
+      : `${was} -> ${now}`
+  return `${subject}: ${change}${why === undefined || why === '' ? '' : ` (${why})`}`
+}
+
+const shortOf = (id: string | number | boolean) => String(id).slice(-ID_SHORT)
+
+function fieldsText({ fields }: ClusterEvent, wide: boolean): string {
+  const words = Object.entries(fields)
+    .filter(([, value]) => value !== '')
+    .map(([key, value]) => `${key}=${wordOf(key, value, wide)}`)
+  return words.length === 0 ? '' : `  ${words.join(' ')}`
 }
 
 const idKeys = new Set(['instance', 'deployment', 'replaces'])

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import type { Screen } from '#cli/screen.ts'
-import { messageOf, TucanoError } from '#shared/errors.ts'
+import { TucanoError } from '#shared/errors.ts'
 import { type Daemon, startDaemon } from './daemon.io.ts'
 import {
   daemonsOf,
@@ -22,6 +22,7 @@ import {
   controllerUrl,
   type Ports,
   topologyText,
+  WORKERS_MAX,
   workerName,
 } from './up-files.ts'
 
@@ -96,14 +97,18 @@ export function createCluster({ screen, folder, ports, signal: ending }: Cluster
       isStopping = true
       const all = [...running.values()]
       await stopDaemons(screen, all)
-      const left = () => [
-        ...daemonsOf(path),
-        ...programsOf(ports.agents.map((_, index) => agentFolder(path, index))),
-      ]
+      const left = () => [...daemonsOf(path), ...programsOf(everyAgentFolder(path))]
       const killed = await killAll(left)
       if (killed > 0) screen.note(`${killed} processes did not end in time and were killed`)
     },
   }
+}
+
+/** Programs of agents that are not started any more; those of the others are adopted. */
+export async function stopStrays(path: string, ports: Ports): Promise<void> {
+  const inUse = new Set(ports.agents.map((_, index) => agentFolder(path, index)))
+  const others = everyAgentFolder(path).filter((folder) => !inUse.has(folder))
+  await killAll(() => programsOf(others))
 }
 
 /** Daemons of an `up` that was killed: their ports and their data are needed. */
@@ -173,8 +178,12 @@ function mayRestart(starts: Map<string, number[]>, name: string): boolean {
 
 function endedEarly(path: string, daemon: Daemon, how: string): TucanoError {
   const lines = daemon.lastLines().map((line) => `  | ${line}`)
-  const head = `${daemon.name} ended (${messageOf(how)}); its last lines (${logOf(path, daemon.name)}):`
+  const head = `${daemon.name} ended (${how}); its last lines (${logOf(path, daemon.name)}):`
   return new TucanoError('unavailable', [head, ...lines].join('\n'))
+}
+
+function everyAgentFolder(path: string): string[] {
+  return Array.from({ length: WORKERS_MAX }, (_, index) => agentFolder(path, index))
 }
 
 function logOf(path: string, name: string): string {

@@ -20,7 +20,7 @@ import { durationText } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { ServiceConfig } from '#shared/model.ts'
 import { readServiceFile, readToken } from '#shared/read-config.io.ts'
-import { type Cluster, createCluster, stopLeftovers, writeFiles } from './cluster.ts'
+import { type Cluster, createCluster, stopLeftovers, stopStrays, writeFiles } from './cluster.ts'
 import { choosePorts } from './free-ports.io.ts'
 import { openStateFolder, type StateFolder } from './state-folder.io.ts'
 import { balancerUrl, controllerUrl, type Ports, WORKERS_MAX } from './up-files.ts'
@@ -60,6 +60,7 @@ and below it the other commands find this cluster by themselves.`,
     const { ports, changes } = await choosePorts({ kept, ...wanted })
     screen.note(`${folder.isOld ? 'continuing with' : 'keeping'} the state in ${folder.path}`)
     for (const change of changes) screen.note(change)
+    await stopStrays(folder.path, ports)
     await writeFiles(folder, ports)
 
     const cluster = createCluster({ screen, folder, ports, signal: context.signal })
