@@ -11,13 +11,11 @@ import packageJson from '#package.json' with { type: 'json' }
 
 const START_MS_MAX = 30_000
 
-describe.each(
-  [
-    { program: 'tucano_ctld', file: 'ctld/main.ts' },
-    { program: 'tucano_agentd', file: 'agentd/main.ts' },
-    { program: 'tucano', file: 'cli/main.ts' },
-  ].filter(({ file }) => existsSync(file)),
-)('$program', ({ program, file }) => {
+describe.each([
+  { program: 'tucano_ctld', file: 'ctld/main.ts' },
+  { program: 'tucano_agentd', file: 'agentd/main.ts' },
+  { program: 'tucano', file: 'cli/main.ts' },
+])('$program', ({ program, file }) => {
   const start = (...args: string[]) => run([file, ...args])
 
   test('says how it is used, and leaves with 0', { timeout: START_MS_MAX }, async () => {
@@ -107,6 +105,13 @@ describe('the controller does not start', () => {
     expect({ code, hasStack: /\n\s+at /.test(stderr) }).toEqual({ code: 2, hasStack: false })
     expect(stderr).toContain('no-such-file.yaml')
   })
+})
+
+test('Q24: the package brings the Node that it asks for', async () => {
+  expect(packageJson.engines.node).toBe('>=24')
+  const { code, stdout } = await execute('node_modules/.bin/node', ['--version'])
+  expect({ code, version: stdout }).toEqual({ code: 0, version: expect.stringMatching(/^v24\./) })
+  expect(process.version).toBe(stdout.trim())
 })
 
 test.each(['trivial-js', 'html', 'number-fact'])(

@@ -37,19 +37,16 @@ export const importExceptions: ReadonlySet<string> = new Set([
 
 /** Files above FILE_LINES_MAX and their lines. */
 export const giantFiles: Readonly<Record<string, number>> = {
-  'agentd/runner/process.ts': 369,
-  'ctld/ctld.ts': 481,
+  'ctld/ctld.ts': 485,
   'shared/model.ts': 323,
   'test/ctld/deployer/reconcile.test.ts': 381,
-  'test/sim/world.ts': 417,
+  'test/helpers/real-cluster.ts': 318,
+  'test/sim/world.ts': 385,
 }
 
 /** Functions above FUNCTION_LINES_MAX and their lines. */
 export const giantFunctions: Readonly<Record<string, number>> = {
   'ctld/main.ts serve': 78,
-  'test/fakes/programs.ts open': 79,
-  'test/helpers/smtp-server.ts startSmtpServer': 89,
-  'test/sim/world.ts startController': 78,
 }
 
 /** Comments at the head of a file above HEAD_LINES_MAX and their lines. */
@@ -62,12 +59,18 @@ export const giantHeads: Readonly<Record<string, number>> = {
   'shared/pack.io.ts': 6,
 }
 
+/** Files that drop errors without a sentence, and how many. */
+export const silentFiles: Readonly<Record<string, number>> = {
+  'cli/logs.ts': 1,
+  'cli/up/cluster.ts': 1,
+  'cli/up/state-folder.io.ts': 1,
+  'test/sim/world.ts': 1,
+}
+
 /** Files with lines above LINE_LENGTH_MAX and how many. */
 export const wideFiles: Readonly<Record<string, number>> = {
   'agentd/ports.ts': 3,
   'agentd/runner/converge.ts': 1,
-  'cli/table.ts': 1,
-  'cli/words.ts': 1,
   'ctld/api/context.ts': 1,
   'ctld/balancer/balancer.ts': 1,
   'ctld/balancer/data-plane/doors.io.ts': 1,
