@@ -22,7 +22,8 @@ export const config: Command = {
     },
     { name: 'output', short: 'o', value: 'FILE', summary: 'get: write it there' },
   ],
-  details: `A change takes: tucano config get -o topology.yaml, an edit, tucano config put topology.yaml.
+  details: `A change takes: tucano config get -o topology.yaml, an edit, and
+tucano config put topology.yaml.
 Without --version, put replaces the version that is in force when it is called.`,
   async run(context) {
     const [action, file] = context.words

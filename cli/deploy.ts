@@ -27,8 +27,9 @@ export const deploy: Command = {
     ...waitOptions,
     { name: 'concurrency', value: 'N', summary: 'instances, instead of what the file says' },
   ],
-  details: `FOLDER holds a service.yaml (default: this folder); FILE is one. Its image.path is packed
-without what .tucanoignore names, and uploaded unless the controller has it already.`,
+  details: `FOLDER holds a service.yaml (default: this folder); FILE is one. Its image.path
+is packed without what .tucanoignore names, and uploaded unless the controller
+has it already.`,
   async run(context) {
     const timeoutMs = timeoutOf(context)
     const config = await readConfig(context)

@@ -49,7 +49,7 @@ export function commandHelp(command: Command): string {
   const global = globalOptions.map(({ name }) => `--${name}`).join(', ')
   return `${command.summary}\n\nUsage: ${usageOf(command)}${own}${details}
 
-Options of every command: ${global}; see tucano --help`
+Options of every command: ${global}`
 }
 
 function named(commands: readonly Command[], name: string): Command {

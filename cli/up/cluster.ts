@@ -40,6 +40,8 @@ export type Cluster = {
   /** Resolves when the controller answers. */
   startController(): Promise<void>
   startAgents(): void
+  /** From now on a daemon that ends is started again. */
+  keepRunning(): void
   /** Rejects with the last lines of a daemon that cannot be kept running. */
   broken: Promise<never>
   stop(): Promise<void>
@@ -91,6 +93,8 @@ export function createCluster({ screen, folder, ports, signal: ending }: Cluster
         const main = join(PACKAGE, 'agentd', 'main.ts')
         start(workerName(index), [main, '--config', config, '--stop-programs-on-exit'])
       }
+    },
+    keepRunning() {
       isSteady = true
     },
     async stop() {
@@ -177,9 +181,11 @@ function mayRestart(starts: Map<string, number[]>, name: string): boolean {
 }
 
 function endedEarly(path: string, daemon: Daemon, how: string): TucanoError {
-  const lines = daemon.lastLines().map((line) => `  | ${line}`)
+  const last = daemon.lastLines()
+  const isPort = last.some((line) => line.includes('is in use by another program'))
+  const lines = last.map((line) => `  | ${line}`)
   const head = `${daemon.name} ended (${how}); its last lines (${logOf(path, daemon.name)}):`
-  return new TucanoError('unavailable', [head, ...lines].join('\n'))
+  return new TucanoError(isPort ? 'port_taken' : 'agent_failed', [head, ...lines].join('\n'))
 }
 
 function everyAgentFolder(path: string): string[] {

@@ -28,12 +28,13 @@ import { balancerUrl, controllerUrl, type Ports, WORKERS_MAX } from './up-files.
 const WORKERS_DEFAULT = 3
 const SERVICE_DEFAULT = join(import.meta.dirname, '..', '..', 'services', 'number-fact')
 const LOOK_MS = 1_000
+const ATTEMPTS_MAX = 3
 const HEALTHY_MS = 180_000
 const FOLLOW_MS = 30_000
 
 export const up: Command = {
   name: 'up',
-  summary: 'A whole cluster on this machine, with a service on it',
+  summary: 'A cluster on this machine, with a service on it',
   words: '',
   options: [
     { name: 'workers', value: 'N', summary: `number of agents (default ${WORKERS_DEFAULT})` },
@@ -42,9 +43,10 @@ export const up: Command = {
     { name: 'port', value: 'PORT', summary: 'port of the balancer' },
     { name: 'fresh', summary: 'forget the state first' },
   ],
-  details: `Starts one controller and the agents on 127.0.0.1, and runs until Ctrl-C, which stops all of
-it. The next call in the same folder continues with the same state and ports. In that folder
-and below it the other commands find this cluster by themselves.`,
+  details: `Starts one controller and the agents on 127.0.0.1, and runs until Ctrl-C, which
+stops all of it. The next call in the same folder continues with the same state
+and ports. In that folder and below it the other commands find this cluster by
+themselves.`,
   async run(context) {
     const { screen, flags } = context
     const wanted = wantedOf(context)
@@ -56,22 +58,8 @@ and below it the other commands find this cluster by themselves.`,
       beforeForgetting: (at) => stopLeftovers(screen, at),
     })
     await stopLeftovers(screen, folder.path)
-    const kept = await folder.readPorts()
-    const { ports, changes } = await choosePorts({ kept, ...wanted })
     screen.note(`${folder.isOld ? 'continuing with' : 'keeping'} the state in ${folder.path}`)
-    for (const change of changes) screen.note(change)
-    await stopStrays(folder.path, ports)
-    await writeFiles(folder, ports)
-
-    const cluster = createCluster({ screen, folder, ports, signal: context.signal })
-    try {
-      await Promise.race([live(context, { cluster, folder, ports, service }), cluster.broken])
-    } catch (error) {
-      if (!(error instanceof Interrupted)) throw error
-    } finally {
-      screen.status('')
-      await cluster.stop()
-    }
+    await runOnFreePorts(context, { folder, service, wanted })
     screen.note('all is stopped; tucano up continues with this state')
     return 0
   },
@@ -90,6 +78,45 @@ function wantedOf({ flags }: Context): { workers: number; balancer: number | und
   return { workers, balancer }
 }
 
+type Given = {
+  folder: StateFolder
+  service: ServiceConfig
+  wanted: { workers: number; balancer: number | undefined }
+}
+
+/** Between the look at a port and its use another program may take it: then others are chosen. */
+async function runOnFreePorts(context: Context, given: Given): Promise<void> {
+  const { screen } = context
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await runUntilInterrupted(context, given)
+    } catch (error) {
+      const isPort = error instanceof TucanoError && error.code === 'port_taken'
+      if (!isPort || attempt === ATTEMPTS_MAX) throw error
+      screen.note('a port was taken by another program just now; choosing again')
+    }
+  }
+}
+
+/** Whatever ends it, nothing runs any more when it returns. */
+async function runUntilInterrupted(context: Context, given: Given): Promise<void> {
+  const { screen, signal } = context
+  const { folder, service, wanted } = given
+  const { ports, changes } = await choosePorts({ kept: await folder.readPorts(), ...wanted })
+  for (const change of changes) screen.note(change)
+  await stopStrays(folder.path, ports)
+  await writeFiles(folder, ports)
+  const cluster = createCluster({ screen, folder, ports, signal })
+  try {
+    await Promise.race([live(context, { cluster, folder, ports, service }), cluster.broken])
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error
+  } finally {
+    screen.status('')
+    await cluster.stop()
+  }
+}
+
 type Parts = { cluster: Cluster; folder: StateFolder; ports: Ports; service: ServiceConfig }
 
 /** Ends only by an error: Interrupted, or what makes the cluster impossible. */
@@ -104,6 +131,7 @@ async function live(context: Context, parts: Parts): Promise<never> {
   screen.note(`starting ${ports.agents.length} agents`)
   cluster.startAgents()
   await untilAlive(context, client)
+  cluster.keepRunning()
   await run(context, client, service)
   const cursor = await lastCursor(client)
   await report(context, client, { ports, service: service.name, folder: folder.path })

@@ -53,7 +53,16 @@ test('every table keeps to 80 columns whatever the names are', async () => {
     nodes: [aNode({ name: node, ip: 'fd00:1111:2222:3333:4444:5555:6666:7777' })],
     pending: [],
   })
-  for (const words of [['ps'], ['services'], ['nodes'], ['config', 'history'], ['help']]) {
+  for (const words of [
+    ['ps'],
+    ['services'],
+    ['nodes'],
+    ['config', 'history'],
+    ['help'],
+    ['help', 'up'],
+    ['help', 'deploy'],
+    ['help', 'config'],
+  ]) {
     const { code, out } = await tucano(...words)
     expect(code).toBe(0)
     for (const line of out.split('\n')) expect([...line].length).toBeLessThanOrEqual(80)
