@@ -59,6 +59,7 @@ const table: Record<Exclude<InstanceState, FinalState>, Row> = {
   started: {
     started: 'started',
     unhealthy: 'started',
+    failed_to_start: 'unexpected_crashed',
     terminated: 'unexpected_terminated',
     crashed: 'unexpected_crashed',
     killed: 'unexpected_crashed',
@@ -67,6 +68,7 @@ const table: Record<Exclude<InstanceState, FinalState>, Row> = {
   },
   terminating: {
     drained: 'terminating',
+    failed_to_start: 'crashed',
     terminated: 'terminated',
     crashed: 'crashed',
     killed: 'crashed',
