@@ -10,6 +10,7 @@ import { messageOf, TucanoError } from '#shared/errors.ts'
 import { machineDice, machineIds } from '#shared/ids.io.ts'
 import { createLog } from '#shared/log.io.ts'
 import type { ControllerConfig } from '#shared/model.ts'
+import { portTaken } from '#shared/port-holder.io.ts'
 import type { Log } from '#shared/ports.ts'
 import { readSecret, readText, readTopologyText } from '#shared/read-config.io.ts'
 import { controllerOf } from '#shared/topology.ts'
@@ -159,20 +160,14 @@ function refuseForeignAddress(config: ControllerConfig): void {
 }
 
 async function named<T>(
-  { host, port }: { host: string; port: number },
+  address: { host: string; port: number },
   key: string,
   listen: () => Promise<T>,
 ): Promise<T> {
   try {
     return await listen()
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
-    throw new TucanoError(
-      'port_taken',
-      `${key}: port ${port} on ${host} is in use by another program ` +
-        `(see: ss -ltnp 'sport = :${port}'); stop it or change ${key}.port`,
-      { cause },
-    )
+    throw await portTaken(`${key}.port`, address, cause)
   }
 }
 

@@ -5,7 +5,7 @@ import { isFinal } from '#ctld/deployer/instance.ts'
 import type { Machine, NodeState } from '#shared/model.ts'
 import type { NodeMark } from './document.ts'
 import { foldInstance } from './fold-instance.ts'
-import { factsOf, seenOf, setFacts, tellNews, type World, workersOf } from './world.ts'
+import { factsOf, seenOf, setFacts, tellNews, unseen, type World, workersOf } from './world.ts'
 
 /** Gives each worker of the topology its mark, and forgets those that left and are empty. */
 export function foldTopology(world: World, now: number): void {
@@ -13,7 +13,8 @@ export function foldTopology(world: World, now: number): void {
   for (const machine of workersOf(world)) {
     const mark = nodes.get(machine.name)
     if (mark === undefined) nodes.put(machine.name, newMark(machine.name, now))
-    seenOf(world, machine.name)
+    // One that joins later has the whole grace to appear, from now on.
+    if (!world.seen.has(machine.name)) world.seen.set(machine.name, unseen(now))
   }
   const listed = new Map(world.config.topology.map((machine) => [machine.name, machine]))
   for (const mark of nodes.values()) {
@@ -82,7 +83,13 @@ export function foldFreeze(world: World, vanished: readonly string[], now: numbe
 }
 
 export function foldThaw(world: World, why: string, now: number): void {
-  if (factsOf(world).frozen === null) return
+  const { frozen } = factsOf(world)
+  if (frozen === null) return
+  // What is known to be gone must not freeze it again in the next sweep.
+  for (const node of frozen.nodes) {
+    const seen = world.seen.get(node)
+    if (seen !== undefined) world.seen.set(node, { ...seen, vanishedAt: undefined })
+  }
   setFacts(world, { frozen: null })
   tellNews(world, now, 'cluster.thawed', 're-placement goes on', { why })
 }
