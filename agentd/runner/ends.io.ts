@@ -8,12 +8,16 @@ import { isRunning } from './proc.io.ts'
 
 /** Only for programs that a former agent started and that were killed with their shell. */
 const POLL_MS = 500
+/** A shell that has written how its program ended has nothing left to do but to go. */
+const LEAVE_MS = 2
+const LEAVE_LOOKS_MAX = 100
 
 export type Ends = Disposable & {
-  watch(id: string, mark: ProgramMark): void
+  /** A child's end is told by `tell`, which knows more than its absence from /proc. */
+  watch(id: string, mark: ProgramMark, isChild: boolean): void
   /** The end of a child; ignored when it is known already. */
   tell(id: string, mark: ProgramMark, end: ProgramEnd): void
-  marks(): ReadonlyMap<string, ProgramMark>
+  ids(): string[]
 }
 
 export function watchEnds(
@@ -21,7 +25,7 @@ export function watchEnds(
   boot: string,
   onEnd: (id: string, mark: ProgramMark, end: ProgramEnd) => void,
 ): Ends {
-  const watched = new Map<string, ProgramMark>()
+  const watched = new Map<string, { mark: ProgramMark; isChild: boolean }>()
   const watcher = watch(places.exits, { persistent: false }, (_event, file) => {
     const id = (file ?? '').split('.')[0] ?? ''
     void look(id)
@@ -32,29 +36,32 @@ export function watchEnds(
   }, POLL_MS)
   timer.unref()
 
-  async function look(id: string): Promise<void> {
-    const mark = watched.get(id)
-    if (mark === undefined) return
+  async function look(id: string, looks = 1): Promise<void> {
+    const known = watched.get(id)
+    if (known === undefined) return
+    const { mark, isChild } = known
     // In this order: what its shell wrote, it wrote before it ended.
     const runs = isRunning(mark, boot)
     const end = await readExit(places, id, mark)
-    if (end !== undefined) tell(id, mark, end)
-    else if (!runs) tell(id, mark, { code: undefined, signal: undefined })
+    if (end !== undefined && runs && looks < LEAVE_LOOKS_MAX) {
+      setTimeout(() => void look(id, looks + 1), LEAVE_MS).unref()
+    } else if (end !== undefined) tell(id, mark, end)
+    else if (!runs && !isChild) tell(id, mark, { code: undefined, signal: undefined })
   }
 
   function tell(id: string, mark: ProgramMark, end: ProgramEnd): void {
-    const known = watched.get(id)
+    const known = watched.get(id)?.mark
     if (known?.pid !== mark.pid || known.startTime !== mark.startTime) return
     watched.delete(id)
     onEnd(id, mark, end)
   }
 
   return {
-    watch(id, mark) {
-      watched.set(id, mark)
+    watch(id, mark, isChild) {
+      watched.set(id, { mark, isChild })
     },
     tell,
-    marks: () => watched,
+    ids: () => [...watched.keys()],
     [Symbol.dispose]() {
       clearInterval(timer)
       watcher.close()

@@ -38,7 +38,7 @@ export function createPrograms(options: {
     for (const listener of listeners) listener(id, mark, end)
   })
   const logOf = (id: string) => logPath(join(places.instances, id))
-  const rotation = rotateAll(() => [...ends.marks().keys()].map(logOf), log)
+  const rotation = rotateAll(() => ends.ids().map(logOf), log)
 
   return {
     boot: () => boot,
@@ -48,14 +48,14 @@ export function createPrograms(options: {
         places,
         { id, argv, folder, env: full, boot },
         {
-          onStart: (mark) => ends.watch(id, mark),
+          onStart: (mark) => ends.watch(id, mark, true),
           onExit: (mark, end) => ends.tell(id, mark, end),
         },
       )
     },
     async adopt(id, mark) {
       const runs = isRunning(mark, boot)
-      if (runs) ends.watch(id, mark)
+      if (runs) ends.watch(id, mark, false)
       return runs
     },
     onEnd(listener) {
