@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import packageJson from '#package.json' with { type: 'json' }
+import { type Source, sourceOf } from './tidy/source.ts'
 
 const stateMachines = read('docs/state-machines.md')
 
@@ -81,20 +82,48 @@ describe.each(documents())('%s', (path) => {
   })
 })
 
-test('names commands that are there', () => {
+/** What is told to users in documents, mails and errors, and cannot be typed. It only shrinks. */
+const wrongCommands = ['alerts list', 'node list', 'node show', 'service logs', 'service show']
+
+test('every command that users are told of is there', () => {
   const known = new Set(['up'])
   for (const [, name = ''] of read('cli/commands.ts').matchAll(/from '\.\/([\w-]+)\.ts'/g)) {
     known.add(name)
   }
-  const named = documents().flatMap((path) =>
-    [...read(path).matchAll(/(?:^|`|\$ |bin\/)tucano ([a-z]+)/gm)].map(([, name = '']) => name),
-  )
-  expect([...new Set(named)].filter((name) => !known.has(name))).toEqual([])
+  const told = [
+    ...documents().flatMap((path) => commandsIn(read(path))),
+    ...sources().flatMap((source) => commandsIn(withoutComments(source))),
+  ]
+  const wrong = told.filter((command) => {
+    const [name = '', word] = command.split(' ')
+    if (name === 'alerts' && word !== undefined) return word !== 'test'
+    if (name === 'config' && word !== undefined) return !['get', 'put', 'history'].includes(word)
+    return !known.has(name)
+  })
+  expect([...new Set(wrong)].sort()).toEqual(wrongCommands)
 })
 
 function documents(): string[] {
   const list = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z', '*.md'])
   return [...new Set(list.toString().split('\0'))].filter((path) => path !== '' && existsSync(path))
+}
+
+function sources(): Source[] {
+  const folders = ['ctld', 'agentd', 'shared', 'cli']
+  const list = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z', ...folders])
+  return [...new Set(list.toString().split('\0'))]
+    .filter((path) => path.endsWith('.ts') && existsSync(path))
+    .map((path) => sourceOf(path, read(path)))
+}
+
+function withoutComments({ text, comments }: Source): string {
+  return text.replaceAll(/\S/g, (char, at) => (comments[at] === char ? ' ' : char))
+}
+
+/** `alerts list` of every `tucano alerts list`, where it stands as something to type. */
+function commandsIn(text: string): string[] {
+  const typed = /(?:^|[`'(:;$ ]\s?)tucano ([a-z]+)(?: (list|show|logs|test|get|put|history))?\b/gm
+  return [...text.matchAll(typed)].map(([, name = '', word]) => [name, word].join(' ').trim())
 }
 
 function read(path: string): string {
