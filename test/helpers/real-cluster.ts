@@ -66,6 +66,8 @@ export type ClusterOptions = {
   worker?: string
   publishInterval?: string
   startAgents?: boolean
+  /** Starts bin/…, with the flags of a release, instead of main.ts. */
+  asReleased?: boolean
 }
 
 export async function startCluster(options: ClusterOptions = {}): Promise<RealCluster> {
@@ -95,11 +97,12 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
   )
   const apiUrl = `http://127.0.0.1:${api}`
 
-  async function startDaemon(name: string, main: string, args: string[], ready: RegExp) {
+  async function startDaemon(name: string, part: string, args: string[], ready: RegExp) {
     const log = join(folder, `${name}.log`)
-    const child = spawn(process.execPath, [join(root, main), ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const [program, ...before] = options.asReleased
+      ? [join(root, `bin/tucano_${part}`)]
+      : [process.execPath, join(root, part, 'main.ts')]
+    const child = spawn(program, [...before, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     const daemon = { name, pid: child.pid ?? 0, log, ...watchedEnd(child) }
     daemons.set(name, daemon)
     await readyOf(child, log, ready)
@@ -114,7 +117,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
     token: '',
     async startController() {
       const args = ['--config', topology]
-      const daemon = await startDaemon('ctld', 'ctld/main.ts', args, /controller started/)
+      const daemon = await startDaemon('ctld', 'ctld', args, /controller started/)
       cluster.token = (await readFile(`${folder}/ctld/admin-token`, 'utf8')).trim()
       return daemon
     },
@@ -136,7 +139,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
           '',
         ].join('\n'),
       )
-      return startDaemon(name, 'agentd/main.ts', ['--config', file, ...flags], /agent listens/)
+      return startDaemon(name, 'agentd', ['--config', file, ...flags], /agent listens/)
     },
     controller: () => known(daemons, 'ctld'),
     agent: (name) => known(daemons, name),
@@ -230,12 +233,17 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
       await rm(folder, { recursive: true, force: true })
     },
   }
-  await cluster.startController()
-  if (options.startAgents ?? true) {
-    await Promise.all(names.map((name) => cluster.startAgent(name)))
-    await cluster.until('all agents are alive', async () => {
-      return (await cluster.runtime()).alive_nodes.length === names.length
-    })
+  try {
+    await cluster.startController()
+    if (options.startAgents ?? true) {
+      await Promise.all(names.map((name) => cluster.startAgent(name)))
+      await cluster.until('all agents are alive', async () => {
+        return (await cluster.runtime()).alive_nodes.length === names.length
+      })
+    }
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]()
+    throw error
   }
   return cluster
 }
