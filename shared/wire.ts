@@ -62,8 +62,9 @@ const failure = z.strictObject({
 
 /**
  * What one instance is doing on its agent. Phases that end it there: `terminated` (asked to
- * stop, or gone cleanly), `killed` (asked to stop, SIGKILL was needed), `crashed` (the agent gave
- * up restarting it) and `failed_to_start` (this attempt never became healthy).
+ * stop, or gone cleanly), `killed` (asked to stop, SIGKILL was needed; or the machine was restarted
+ * under it), `crashed` (the agent gave up restarting it) and `failed_to_start` (this attempt never
+ * became healthy).
  */
 export const instanceStatusSchema = z.strictObject({
   id,

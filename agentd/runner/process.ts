@@ -122,7 +122,7 @@ export function adopted(was: Process, now: number): Process {
 /** The machine was restarted under it (F25): the controller decides where it runs next. */
 export function lostByReboot(was: Process): Process {
   const failure = { error: 'the machine was restarted' }
-  return ended({ ...was, page: { ...was.page, program: undefined } }, 'crashed', failure)
+  return ended({ ...was, page: { ...was.page, program: undefined } }, 'killed', failure)
 }
 
 /** The same object when the event means nothing to its step. */

@@ -76,9 +76,7 @@ function stay(state: NodeState, wakeAt: number): Verdict {
 }
 
 function suspect(sighting: Sighting, silentMs: number): Verdict {
-  const why = sighting.hasReported
-    ? `no report for ${seconds(silentMs)}`
-    : `not seen since the controller's start ${seconds(silentMs)} ago`
+  const why = silence(sighting, silentMs)
   return { state: 'suspect', why, order: 'probe', wakeAt: Number.POSITIVE_INFINITY }
 }
 
@@ -88,9 +86,8 @@ function probed(sighting: Sighting, limits: Limits, silentMs: number, now: numbe
   const dueAt = sighting.lastProbeAt + limits.probeMs
   if (dueAt > now) return stay('suspect', dueAt)
   if (sighting.failedProbes >= limits.probes) {
-    const why =
-      `no report for ${seconds(silentMs)} and ` +
-      `${sighting.failedProbes} probes of its agent failed`
+    const probes = `${sighting.failedProbes} probes of its agent failed`
+    const why = `${silence(sighting, silentMs)} and ${probes}`
     return { state: 'reviving', why, order: 'nothing', wakeAt: now }
   }
   return { state: 'suspect', why: '', order: 'probe', wakeAt: Number.POSITIVE_INFINITY }
@@ -105,6 +102,12 @@ function revived(sighting: Sighting, limits: Limits, now: number): Verdict {
     return { state: 'dead', why, order: 'nothing', wakeAt: Number.POSITIVE_INFINITY }
   }
   return { state: 'reviving', why: '', order: 'restart', wakeAt: Number.POSITIVE_INFINITY }
+}
+
+function silence({ hasReported }: Sighting, silentMs: number): string {
+  return hasReported
+    ? `no report for ${seconds(silentMs)}`
+    : `not seen since the controller's start ${seconds(silentMs)} ago`
 }
 
 function seconds(ms: number): string {

@@ -135,10 +135,12 @@ function whileStarted(was: Instance, event: InstanceEvent, now: number): Instanc
       return ended(was, 'unexpected_terminated', 'ended without being asked to', now)
     case 'crashed':
     case 'killed':
+    // Its agent forgot, by kill -9, that it was healthy once.
+    case 'failed_to_start':
       return {
         ...ended(was, 'unexpected_crashed', event.failure.error, now),
         failure: event.failure,
-        restarts: event.kind === 'crashed' ? event.restarts : 0,
+        restarts: restartsInRow(event),
       }
     case 'terminate':
       return {
@@ -162,6 +164,7 @@ function whileTerminating(was: Instance, event: InstanceEvent, now: number): Ins
       return ended(was, 'terminated', was.why, now)
     case 'crashed':
     case 'killed':
+    case 'failed_to_start':
       return { ...ended(was, 'crashed', event.failure.error, now), failure: event.failure }
     case 'stop_overdue':
       return stopAgain(was, event.stopMs, now)
@@ -185,12 +188,20 @@ function whileLost(was: Instance, event: InstanceEvent, now: number): Instance {
     case 'terminated':
     case 'crashed':
     case 'killed':
-      return ended(was, 'unexpected_crashed', 'did not come back with its node', now)
+      return {
+        ...ended(was, 'unexpected_crashed', 'did not come back with its node', now),
+        restarts: restartsInRow(event),
+      }
     case 'terminate':
       return ended(was, 'failed_to_terminate', `${event.why}; its node is dead`, now)
     default:
       return was
   }
+}
+
+/** Only an agent that gave up on it tells of a crash loop; other ends say nothing of one (F05). */
+function restartsInRow(event: InstanceEvent): number {
+  return event.kind === 'crashed' ? event.restarts : 0
 }
 
 function started(

@@ -29,14 +29,14 @@ test('F03: a program that died while no agent ran is started again', async () =>
   expect(world.status('a')?.restarts).toBe(1)
 })
 
-test('F25: what a reboot ended is reported as crashed and left to the controller', async () => {
+test('F25: what a reboot ended is reported as killed and left to the controller', async () => {
   const world = await running('a')
   await world.clock.advance(100)
   world.reboot()
   await world.restart()
   await world.clock.advance(10_000)
   expect(world.status('a')).toMatchObject({
-    phase: 'crashed',
+    phase: 'killed',
     failure: { error: 'the machine was restarted' },
   })
   expect(world.machine.running()).toEqual([])
