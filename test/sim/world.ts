@@ -3,13 +3,10 @@
 // by scenario.ts, what must hold by invariants.ts.
 
 import { type Agentd, createAgentd } from '#agentd/agentd.ts'
-import { PrepareError } from '#agentd/ports.ts'
-import { createCtld } from '#ctld/ctld.ts'
+import { type Boot, createCtld } from '#ctld/ctld.ts'
 import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
 import type { Ctld } from '#ctld/snapshot.ts'
-import { TucanoError } from '#shared/errors.ts'
-import type { ControllerConfig } from '#shared/model.ts'
-import type { Clock, Ids, Log } from '#shared/ports.ts'
+import type { ControllerConfig, NodeMetrics } from '#shared/model.ts'
 import { parseTopology } from '#shared/topology.ts'
 import type { Assignment, OrderAnswer } from '#shared/wire.ts'
 import { createVirtualClock, type VirtualClock } from '#test/fakes/clock.ts'
@@ -17,6 +14,7 @@ import { createFakeNotebook, type FakeNotebook } from '#test/fakes/notebook.ts'
 import { type Behaviour, createFakeMachine, type FakeMachine } from '#test/fakes/programs.ts'
 import { createFakeStorage, type FakeStorage } from '#test/fakes/store.ts'
 import type { Random } from '#test/helpers/seeds.ts'
+import { AT_REST, idsOf, imagesOf, logOf, pauseOf, refused } from './edges.ts'
 import { beginLife, type Life } from './life.ts'
 import { createNetwork, type Network } from './network.ts'
 
@@ -36,6 +34,8 @@ export type AgentHost = {
   notebook: FakeNotebook
   life: Life | undefined
   agentd: Agentd | undefined
+  /** What its sensors measure. */
+  metrics: NodeMetrics
   /** The newest order that any life of it obeyed (I8). */
   obeyed: { epoch: number; generation: number }
 }
@@ -54,6 +54,8 @@ export type SimWorld = {
   network: Network
   agents: Map<string, AgentHost>
   controller: ControllerHost
+  /** The file of the controller's configuration, and what it says. */
+  text: string
   config: ControllerConfig
   mails: { at: number; subject: string; text: string }[]
   trace: { at: number; text: string }[]
@@ -61,6 +63,12 @@ export type SimWorld = {
   violations: string[]
   /** How the next programs behave. */
   behave: () => Behaviour
+  /** Share of the images that cannot be fetched. */
+  brokenImageShare: number
+  /** How long the last request to an instance that left the route table takes. */
+  requestMs: () => number
+  /** What becomes of a restart command. */
+  restart: (command: readonly string[]) => Promise<void>
   note(text: string): void
   startController(): void
   killController(how: 'kill' | 'power'): void
@@ -87,16 +95,20 @@ export function createSimWorld(
       table: { version: 0, routes: [] },
       starts: 0,
     },
+    text,
     config: parseTopology(text, 'topology.yaml'),
     mails: [],
     trace: [],
     bugs: [],
     violations: [],
     behave: () => ({}),
+    brokenImageShare: 0.02,
+    requestMs: () => random.random() * 200,
+    restart: () => Promise.reject(new Error('no such command here')),
     note(what) {
       world.trace.push({ at: clock.now(), text: what })
     },
-    startController: () => startController(world, text, options.sabotage),
+    startController: () => startController(world, options.sabotage),
     killController: (how) => killController(world, how),
     startAgent: (name) => startAgent(world, hostOf(world, name), options.sabotage),
     killAgent: (name, how) => killAgent(world, hostOf(world, name), how),
@@ -108,6 +120,7 @@ export function createSimWorld(
       notebook: createFakeNotebook({ clock, pause: pauseOf(clock, random) }),
       life: undefined,
       agentd: undefined,
+      metrics: AT_REST,
       obeyed: { epoch: 0, generation: 0 },
     })
   }
@@ -133,12 +146,7 @@ function topologyText(names: readonly string[]): string {
   ].join('\n')
 }
 
-/** Each step of a disk takes a moment, so that a kill can fall between any two of them. */
-function pauseOf(clock: Clock, random: Random): () => Promise<void> {
-  return () => new Promise((resolve) => clock.after(random.random() * 0.5, resolve))
-}
-
-function startController(world: SimWorld, text: string, sabotage: Sabotage | undefined): void {
+function startController(world: SimWorld, sabotage: Sabotage | undefined): void {
   const { controller, clock, random, network } = world
   if (controller.life !== undefined) return
   const life = beginLife(clock)
@@ -152,7 +160,7 @@ function startController(world: SimWorld, text: string, sabotage: Sabotage | und
       clock: life.clock,
       ids: idsOf(clock, `c${controller.starts}`),
       dice: random,
-      log: logOf(world, CONTROLLER),
+      log: logOf(CONTROLLER, world.note),
       store: {
         load: () => life.guard(store.load()),
         commit: (changes) => {
@@ -189,7 +197,7 @@ function startController(world: SimWorld, text: string, sabotage: Sabotage | und
             }),
           ),
       },
-      machines: { restart: () => Promise.reject(new Error('no such command here')) },
+      machines: { restart: (command) => life.guard(world.restart(command)) },
       dataPlane: dataPlaneOf(world, life, sabotage),
       mailer: {
         async send(mail) {
@@ -198,14 +206,7 @@ function startController(world: SimWorld, text: string, sabotage: Sabotage | und
         },
       },
     },
-    {
-      text,
-      config: world.config,
-      parse: async (changed) => parseTopology(changed, 'topology.yaml'),
-      write: async () => {},
-      applied: () => {},
-      onBug: (error) => world.bugs.push(error),
-    },
+    bootOf(world),
   )
   ctld.start().then(
     () => {
@@ -215,6 +216,20 @@ function startController(world: SimWorld, text: string, sabotage: Sabotage | und
       if (!life.isOver()) world.bugs.push(error)
     },
   )
+}
+
+function bootOf(world: SimWorld): Boot {
+  const parse = (text: string) => parseTopology(text, 'topology.yaml')
+  return {
+    text: world.text,
+    config: world.config,
+    parse: async (text) => parse(text),
+    write: async (text) => {
+      Object.assign(world, { text, config: parse(text) })
+    },
+    applied: () => {},
+    onBug: (error) => world.bugs.push(error),
+  }
 }
 
 function killController(world: SimWorld, how: 'kill' | 'power'): void {
@@ -241,7 +256,7 @@ function startAgent(world: SimWorld, host: AgentHost, sabotage: Sabotage | undef
       clock: life.clock,
       ids: idsOf(clock, `${host.name}-${random.int(0, 1e9)}`),
       dice: random,
-      log: logOf(world, host.name),
+      log: logOf(host.name, world.note),
       controller: {
         report: (report) =>
           life.guard(
@@ -274,8 +289,8 @@ function startAgent(world: SimWorld, host: AgentHost, sabotage: Sabotage | undef
           : {}),
         ...(sabotage === 'forgets its programs' ? { strays: async () => [] } : {}),
       },
-      images: imagesOf(life, random),
-      sensors: { sample: async () => METRICS },
+      images: imagesOf(life, random, () => world.brokenImageShare),
+      sensors: { sample: async () => host.metrics },
     },
     {
       name: host.name,
@@ -342,7 +357,7 @@ async function obey(
 }
 
 function dataPlaneOf(world: SimWorld, life: Life, sabotage: Sabotage | undefined): DataPlane {
-  const { controller, random } = world
+  const { controller } = world
   const listeners: ((observation: Observation) => void)[] = []
   const targetsOf = (table: RouteTable) =>
     new Set(table.routes.flatMap(({ targets }) => targets.map(({ instance }) => instance)))
@@ -357,7 +372,7 @@ function dataPlaneOf(world: SimWorld, life: Life, sabotage: Sabotage | undefined
       const after = targetsOf(table)
       for (const instance of before) {
         if (after.has(instance)) continue
-        life.clock.after(random.random() * 200, () => {
+        life.clock.after(world.requestMs(), () => {
           if (targetsOf(controller.table).has(instance)) return
           for (const listener of listeners) listener({ kind: 'drained', instance })
         })
@@ -367,51 +382,4 @@ function dataPlaneOf(world: SimWorld, life: Life, sabotage: Sabotage | undefined
       listeners.push(listener)
     },
   }
-}
-
-function imagesOf(life: Life, random: Random) {
-  return {
-    async prepare(_: unknown, onPhase: (phase: 'fetching' | 'building') => void) {
-      onPhase('fetching')
-      await life.guard(
-        new Promise<void>((resolve) => life.clock.after(random.random() * 300, resolve)),
-      )
-      if (random.chance(0.02)) throw new PrepareError({ error: 'the download broke off' })
-      return { folder: '/image' }
-    },
-    retain: async () => {},
-  }
-}
-
-const METRICS = {
-  cpu: 0.2,
-  cores: 2,
-  load: 0.3,
-  memory_total: 8e9,
-  memory_used: 2e9,
-  disk_total: 1e11,
-  disk_used: 1e10,
-  net_rx_per_s: 0,
-  net_tx_per_s: 0,
-}
-
-function refused(name: string): TucanoError {
-  return new TucanoError('agent_failed', `connection to ${name} refused`)
-}
-
-function idsOf(clock: Clock, who: string): Ids {
-  let count = 0
-  return {
-    next() {
-      count += 1
-      const at = Math.floor(clock.wall()).toString(16).padStart(12, '0')
-      return `${at}-${String(count).padStart(5, '0')}-${who}`
-    },
-  }
-}
-
-function logOf(world: SimWorld, who: string): Log {
-  const say = (fields: Record<string, unknown>, text: string) =>
-    world.note(`  ${who}: ${text} ${JSON.stringify(fields)}`)
-  return { debug: () => {}, info: say, warn: say, error: say }
 }
