@@ -4,7 +4,7 @@
 import type { Deployment } from '#shared/model.ts'
 import type { ServiceDetail } from './answers.ts'
 import type { Screen } from './screen.ts'
-import { plain } from './table.ts'
+import { plain, plainLine } from './table.ts'
 import { shortIds } from './words.ts'
 
 export function tellFailure(
@@ -32,7 +32,7 @@ export function tellFailure(
   }
   if (failure.log_tail !== undefined && failure.log_tail.length > 0) {
     screen.note('  last lines of its output:')
-    for (const line of failure.log_tail) screen.note(`    | ${plain(line)}`)
+    for (const line of failure.log_tail) screen.note(`    | ${plainLine(line)}`)
   }
-  screen.note(`next: tucano logs ${id} -n 200, or tucano show ${service}`)
+  screen.note(`next: tucano logs ${id}, or tucano show ${service}`)
 }

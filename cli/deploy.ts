@@ -67,13 +67,13 @@ export function detached(
 
 export async function findServiceFile(folder: string, word: string): Promise<string> {
   const path = resolve(folder, word)
-  const found = await stat(path).catch((cause: unknown) => {
-    throw new TucanoError('usage', `there is no folder or file ${path}`, { cause })
+  const found = await stat(path).catch(() => {
+    throw new TucanoError('usage', `there is no folder or file ${path}`)
   })
   if (!found.isDirectory()) return path
   const file = join(path, SERVICE_FILE)
-  await stat(file).catch((cause: unknown) => {
-    throw new TucanoError('usage', `there is no ${SERVICE_FILE} in ${path}`, { cause })
+  await stat(file).catch(() => {
+    throw new TucanoError('usage', `there is no ${SERVICE_FILE} in ${path}`)
   })
   return file
 }

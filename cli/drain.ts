@@ -8,7 +8,7 @@ import { type Command, type Context, Interrupted } from './command.ts'
 import { isPassing, pause, timeoutOf, waitOptions } from './follow.ts'
 import { createInstanceTeller } from './instances.ts'
 import { eventsAfter, lastCursor } from './news.ts'
-import { instanceState, shortIds } from './words.ts'
+import { countText, instanceState, shortIds } from './words.ts'
 
 const LOOK_MS = 2_000
 
@@ -34,7 +34,7 @@ export const drain: Command = {
         })
     if (screen.json) screen.object(last)
     else if (last.instanceCount === 0) screen.line(`${node}: drained and empty`)
-    else screen.line(`${node}: drained; ${last.instanceCount} instances still to leave`)
+    else screen.line(`${node}: drained; ${countText(last.instanceCount)} still to leave`)
     return 0
   },
 }
@@ -57,7 +57,7 @@ async function untilEmpty(
         screen.status('')
         return view
       }
-      screen.status(`${node}: ${view.instanceCount} instances still to leave`)
+      screen.status(`${node}: ${countText(view.instanceCount)} still to leave`)
       const left = ends - performance.now()
       if (left <= 0) throw tooLong(node, view.instanceCount, timeoutMs)
       const waitMs = Math.ceil(Math.min(LOOK_MS, left))
@@ -85,7 +85,7 @@ function tellMoves(
 function tooLong(node: string, count: number, timeoutMs: number): TucanoError {
   return new TucanoError(
     'limit_reached',
-    `${node} is not empty after ${durationText(timeoutMs)}: ${count} instances are left; ` +
+    `${node} is not empty after ${durationText(timeoutMs)}: ${countText(count)} left; ` +
       `it stays drained and goes on; see: tucano ps --node ${node}`,
   )
 }

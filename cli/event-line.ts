@@ -21,7 +21,8 @@ export function eventLine(event: ClusterEvent, options: { wide: boolean; paint: 
 
 /** undefined: it is not a change from one state to another. */
 function changeText({ fields }: ClusterEvent): string | undefined {
-  const { was, now, instance, service, node, deployment, why, healthy } = fields
+  const { was, instance, service, node, deployment, why, healthy } = fields
+  const now = fields.now ?? fields.state
   if (now === undefined) return undefined
   const of = service === undefined ? '' : ` of ${service}`
   const subject =
@@ -62,7 +63,7 @@ function wordOf(key: string, value: string | number | boolean, wide: boolean): s
 }
 
 function toneOf({ kind, fields }: ClusterEvent): Tone | undefined {
-  const words = `${kind} ${fields.now ?? ''}`
+  const words = `${kind} ${fields.now ?? ''} ${fields.state ?? ''}`
   if (/dead|failed|crashed|lost|frozen|incomplete/.test(words)) return 'bad'
   if (/suspect|reviving|unexpected/.test(words)) return 'warn'
   return undefined

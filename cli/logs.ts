@@ -11,6 +11,7 @@ import { isPassing, pause } from './follow.ts'
 import { bySeat } from './instances.ts'
 import { eventsAfter, lastCursor } from './news.ts'
 import { countOf } from './numbers.ts'
+import { plainLine } from './table.ts'
 import { instanceOf, shortIds } from './words.ts'
 
 const LINES_DEFAULT = 100
@@ -76,6 +77,7 @@ async function printAll(context: Context, client: Client, wanted: Wanted): Promi
       const path = logPath(instance, count, false)
       for await (const line of client.lines(path, context.signal)) print(instance, line)
     } catch (error) {
+      if (printKept(context, instance, error, print)) continue
       // One agent that does not answer must not hide what the others have.
       if (!(error instanceof TucanoError) || source.instances.length === 1) throw error
       context.screen.note(`${instance.node}: ${error.message}`)
@@ -84,6 +86,20 @@ async function printAll(context: Context, client: Client, wanted: Wanted): Promi
     if (context.signal.aborted) throw new Interrupted()
   }
   return failures > 0 ? 1 : 0
+}
+
+/** An agent forgets an instance that has ended; of a failed one the controller has the end. */
+function printKept(
+  { screen }: Context,
+  instance: Instance,
+  error: unknown,
+  print: Printer,
+): boolean {
+  const lines = instance.failure?.log_tail
+  if (!(error instanceof TucanoError) || error.code !== 'not_found' || !lines) return false
+  screen.note(`${instance.node} keeps this output no longer; its last lines were:`)
+  for (const line of lines) print(instance, plainLine(line))
+  return true
 }
 
 async function followAll(context: Context, client: Client, wanted: Wanted): Promise<number> {

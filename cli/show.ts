@@ -8,7 +8,7 @@ import type { Command, Context } from './command.ts'
 import { printInstances } from './instances.ts'
 import { reachOf } from './reach.ts'
 import type { Screen } from './screen.ts'
-import { plain } from './table.ts'
+import { plain, plainLine } from './table.ts'
 import { bytesText, instanceOf, instanceState, percent, since } from './words.ts'
 
 type Row = readonly [string, string | undefined]
@@ -139,7 +139,7 @@ function printFailure(
   if (failure.last_probe !== undefined) {
     screen.line(`  last health check: ${plain(failure.last_probe)}`)
   }
-  for (const line of failure.log_tail ?? []) screen.line(`  | ${plain(line)}`)
+  for (const line of failure.log_tail ?? []) screen.line(`  | ${plainLine(line)}`)
 }
 
 function deploymentText({ kind, state, why }: Deployment): string {

@@ -39,6 +39,14 @@ export function plain(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ').trim()
 }
 
+/** A line of a program's output: its indentation stays. */
+export function plainLine(text: string): string {
+  return text
+    .replaceAll('\t', '  ')
+    .replace(/[\p{Cc}\p{Cf}]+/gu, ' ')
+    .trimEnd()
+}
+
 function textOf(cell: Cell): string {
   return plain(typeof cell === 'string' ? cell : cell.text) || '-'
 }

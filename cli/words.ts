@@ -15,6 +15,11 @@ export function since(at: number, now: number): string {
   return ms < 172_800_000 ? durationText(ms) : `${Math.floor(ms / 86_400_000)} d`
 }
 
+/** `1 instance`, `3 instances`. */
+export function countText(count: number): string {
+  return `${count} ${count === 1 ? 'instance' : 'instances'}`
+}
+
 export function percent(share: number): string {
   return `${Math.round(share * 100)} %`
 }

@@ -87,3 +87,30 @@ test('a connection that breaks is opened again where the log ended', async () =>
   running.interrupt()
   expect((await running.done).code).toBe(130)
 })
+
+test('of a failed instance that its agent has forgotten, the end that the controller has', async () => {
+  const server = createServer((_request, response) => {
+    const problem = {
+      type: 'urn:tucano:problem:not_found',
+      title: 'Not found',
+      status: 404,
+      detail: 'there is no instance',
+      code: 'not_found',
+      request_id: 'r-1',
+    }
+    response.writeHead(404, { 'content-type': 'application/problem+json' })
+    response.end(JSON.stringify(problem))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const failure = { error: 'exited', log_tail: ['Error: x', '    at y'] }
+  const failed = anInstance({ id: 'aaaa-00000009', state: 'failed_to_start', failure })
+  const nodes = [aNode({ agent_port: port })]
+  const { tucano } = await createTestCli({ instances: [failed], nodes })
+  expect(await tucano('logs', '00000009')).toEqual({
+    code: 0,
+    out: 'Error: x\n    at y\n',
+    err: 'w1 keeps this output no longer; its last lines were:\n',
+  })
+})
