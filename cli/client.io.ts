@@ -29,6 +29,13 @@ type Ask = {
   signal: AbortSignal
 }
 
+type Open = (ask: {
+  method: string
+  path: string
+  headers?: Record<string, string>
+}) => http.ClientRequest
+type Use = (answer: IncomingMessage) => Promise<unknown>
+
 export function createClient(options: {
   url: string
   token: string
@@ -39,7 +46,7 @@ export function createClient(options: {
   const base = url.replace(/\/+$/, '')
   const requestMs = options.requestMs ?? REQUEST_MS
 
-  const open = ({ method, path, headers }: Pick<Ask, 'method' | 'path' | 'headers'>) => {
+  const open: Open = ({ method, path, headers }) => {
     const target = new URL(`${base}${path}`)
     const { request } = target.protocol === 'https:' ? https : http
     // Without an agent no kept connection can turn out to be closed.
@@ -50,35 +57,11 @@ export function createClient(options: {
     })
   }
 
-  /** The response's head; its body is still to be read. */
-  const ask = async (wanted: Ask, use: (answer: IncomingMessage) => Promise<unknown>) => {
-    const deadline = new AbortController()
-    const timer = setTimeout(() => deadline.abort(), wanted.timeoutMs)
-    const sent = open(wanted)
-    const stop = () => sent.destroy(new Error('ended'))
-    const all = AbortSignal.any([deadline.signal, wanted.signal])
-    all.addEventListener('abort', stop, { once: true })
-    try {
-      if (wanted.signal.aborted) throw new Interrupted()
-      const answered = new Promise<IncomingMessage>((resolve, reject) => {
-        sent.once('response', resolve)
-        sent.on('error', reject)
-      })
-      sent.end(wanted.body)
-      return await use(await answered)
-    } catch (cause) {
-      if (wanted.signal.aborted) throw new Interrupted()
-      if (deadline.signal.aborted) throw tooSlow(base, wanted.timeoutMs)
-      throw cause instanceof TucanoError ? cause : unreachable(base, cause)
-    } finally {
-      clearTimeout(timer)
-      all.removeEventListener('abort', stop)
-      sent.destroy()
-    }
-  }
+  const ask = (wanted: Omit<Ask, 'signal'>, use: Use) =>
+    exchange({ base, open }, { ...wanted, signal }, use)
 
   const json = async <T>(wanted: Omit<Ask, 'signal'>): Promise<T> =>
-    (await ask({ ...wanted, signal }, readJson)) as T
+    (await ask(wanted, readJson)) as T
 
   return {
     url: base,
@@ -93,7 +76,7 @@ export function createClient(options: {
           : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
       }),
     exists: async (path) => {
-      const wanted = { method: 'HEAD', path, timeoutMs: requestMs, signal }
+      const wanted = { method: 'HEAD', path, timeoutMs: requestMs }
       return (await ask(wanted, async (answer) => {
         answer.resume()
         if (answer.statusCode === 404) return false
@@ -107,11 +90,36 @@ export function createClient(options: {
   }
 }
 
-type Open = (ask: {
-  method: string
-  path: string
-  headers?: Record<string, string>
-}) => http.ClientRequest
+/** Sends one request and hands its answer to `use`, all within the time. */
+async function exchange(
+  { base, open }: { base: string; open: Open },
+  wanted: Ask,
+  use: Use,
+): Promise<unknown> {
+  if (wanted.signal.aborted) throw new Interrupted()
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), wanted.timeoutMs)
+  const sent = open(wanted)
+  const stop = () => sent.destroy(new Error('ended'))
+  const all = AbortSignal.any([deadline.signal, wanted.signal])
+  all.addEventListener('abort', stop, { once: true })
+  try {
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      sent.once('response', resolve)
+      sent.on('error', reject)
+    })
+    sent.end(wanted.body)
+    return await use(await answered)
+  } catch (cause) {
+    if (wanted.signal.aborted) throw new Interrupted()
+    if (deadline.signal.aborted) throw tooSlow(base, wanted.timeoutMs)
+    throw cause instanceof TucanoError ? cause : unreachable(base, cause)
+  } finally {
+    clearTimeout(timer)
+    all.removeEventListener('abort', stop)
+    sent.destroy()
+  }
+}
 
 async function upload(wanted: {
   base: string

@@ -149,7 +149,11 @@ async function stopDaemons(screen: Screen, all: readonly Found[]): Promise<void>
     const alive = group.filter(isRunning)
     if (alive.length === 0) continue
     screen.note(`stopping ${alive.map(({ name }) => name).join(', ')}`)
-    for (const daemon of alive) signal(daemon, 'SIGTERM')
+    for (const daemon of alive) {
+      signal(daemon, 'SIGTERM')
+      // One that was halted, to see what the cluster does then, could not stop itself.
+      signal(daemon, 'SIGCONT')
+    }
     if (await haveEnded(alive, STOP_MS)) continue
     for (const daemon of alive.filter(isRunning)) {
       screen.note(`${daemon.name} does not stop; killing it`)

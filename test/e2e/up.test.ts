@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -69,6 +69,20 @@ test('a reader that goes away ends it in order, too', async () => {
   const stop = ['stop', 'number-fact', '--detach']
   spawn(process.execPath, [MAIN, ...stop], { cwd: state, env: environment(state), stdio: 'ignore' })
   expect(await up.ended).toBe(0)
+  expect(processesOf(state)).toEqual([])
+})
+
+test('a daemon that ends at the start is shown with its last lines: 1, and nothing runs', async () => {
+  const state = join(temporaryFolder(), 'state')
+  onTestFinished(() => killAllOf(state))
+  const first = await begin(state, '--workers', '1')
+  await end(first, 'SIGTERM')
+  writeFileSync(join(state, 'topology.yaml'), 'topolgy: []\n')
+  const child = spawnUp(state, '--workers', '1')
+  const said = text(child.stderr as NonNullable<typeof child.stderr>)
+  expect((await once(child, 'exit'))[0]).toBe(1)
+  expect(await said).toMatch(/controller ended \(exit code 2\); its last lines/)
+  expect(await said).toContain('unknown key "topolgy"; did you mean `topology`?')
   expect(processesOf(state)).toEqual([])
 })
 
