@@ -7,12 +7,16 @@ import type { Cancel, Clock, Log } from '#shared/ports.ts'
 import { createListener, type Listener, type Serve } from './listener.io.ts'
 
 const RETRY_MS = 5_000
+/** A client may just be sending on an idle connection, which must not be reset under it. */
+const LINGER_MS = 500
 
 export type Doors = {
   /** Opens the main port; rejects with the system's error (EADDRINUSE). */
   open(): Promise<number>
   /** Opens and closes until just these dedicated ports are open. Before `open` it only notes them. */
   want(ports: ReadonlySet<number>): void
+  /** Every answer ends its connection now; resolves when keep-alive clients had time to notice. */
+  announce(): Promise<void>
   /** Takes no more connections. Resolves when the last one has ended. */
   close(): Promise<void>
   cut(): void
@@ -63,6 +67,10 @@ export function createDoors(ports: {
     }
   }
 
+  function all(): Listener[] {
+    return [main, ...[...dedicated.values()].map(({ listener }) => listener)]
+  }
+
   function leave(listener: Listener): Promise<void> {
     leaving.add(listener)
     return listener.close().then(() => void leaving.delete(listener))
@@ -79,9 +87,14 @@ export function createDoors(ports: {
       wanted = next
       if (state === 'open') adjust()
     },
+    async announce() {
+      if (state !== 'open') return
+      for (const listener of all()) listener.announce()
+      await new Promise<void>((resolve) => clock.after(LINGER_MS, resolve))
+    },
     async close() {
       state = 'closed'
-      const open = [main, ...[...dedicated.values()].map(({ listener }) => listener)]
+      const open = all()
       for (const { cancelRetry } of dedicated.values()) cancelRetry()
       dedicated.clear()
       await Promise.all(open.map(leave))

@@ -19,6 +19,8 @@ export type Door = {
 }
 
 export type Listener = Door & {
+  /** From here on every answer ends its connection. */
+  announce(): void
   /** Resolves with the port; rejects when it cannot be had. */
   open(): Promise<number>
   /** Takes no more connections and ends the idle ones. Resolves when the last is gone. */
@@ -80,6 +82,9 @@ export function createListener(host: string, port: number, serve: Serve): Listen
           resolve((server.address() as AddressInfo).port)
         })
       })
+    },
+    announce() {
+      isClosing = true
     },
     close() {
       isClosing = true

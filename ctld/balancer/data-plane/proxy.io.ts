@@ -81,6 +81,7 @@ export function createProxyDataPlane(options: ProxyOptions): ProxyDataPlane {
       return { port: address.port }
     },
     async close(graceMs) {
+      await doors.announce()
       const closed = doors.close()
       await reception.finished(graceMs)
       tunnels.close()
