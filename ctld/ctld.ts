@@ -420,7 +420,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
         what: 'ends',
         text: 'a worker is alive again, or nothing waits for one',
       })
-    } else if (now - known.startedAt >= grace) {
+    } else if (now - known.startedAt >= grace && factsOf(known).frozen === null) {
       const names = pending.map(({ service }) => service).join(', ')
       const text = `no worker is alive; these services wait for one: ${names}`
       known.occurrences.push({ incident: 'no_workers', subject, what: 'begins', text })

@@ -93,6 +93,11 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
   })
   for (const service of document?.services ?? []) tables.services.put(service.name, service)
   for (const deployment of loaded.deployments) tables.deployments.put(deployment.id, deployment)
+  for (const service of document?.services ?? []) {
+    const { deployment } = service
+    if (tables.deployments.get(deployment) !== undefined) continue
+    tables.deployments.put(deployment, deploymentOf(service))
+  }
   for (const instance of loaded.instances) tables.instances.put(instance.id, timely(instance, now))
   const world: World = {
     tables,
@@ -111,6 +116,20 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     world.seen.set(mark.name, { ...seen, wasSeen, downAt: isDown ? now : undefined })
   }
   return world
+}
+
+/** The controller died between the document and the records: what was begun is followed anew. */
+function deploymentOf({ name, deployment, revision, desired, changedAt }: Service): Deployment {
+  const kinds = { running: 'deploy', stopped: 'stop', removed: 'remove' } as const
+  return {
+    id: deployment,
+    service: name,
+    revision,
+    kind: kinds[desired],
+    state: desired === 'running' ? 'deploying' : 'terminating',
+    why: 'its record was lost',
+    createdAt: changedAt,
+  }
 }
 
 /** A wall clock that was set back must not make an instance wait for hours. */
