@@ -8,7 +8,7 @@ import type { Route } from '#ctld/ports.ts'
 import type { Ctld, NodeView, Snapshot } from '#ctld/snapshot.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Instance, Service } from '#shared/model.ts'
-import type { Behaviour } from '#test/fakes/programs.ts'
+import type { Behaviour, Start } from '#test/fakes/programs.ts'
 import { violationsNow } from '#test/sim/invariants.ts'
 import { CONTROLLER, createSimWorld, hostOf, type SimWorld } from '#test/sim/world.ts'
 import { configOf } from './cluster.ts'
@@ -35,7 +35,7 @@ export type ClusterOptions = {
   keys?: string
   /** Workers whose agent is not started. */
   absent?: readonly string[]
-  behave?: () => Behaviour
+  behave?: (start: Start) => Behaviour
 }
 
 export type VirtualCluster = ReturnType<typeof assemble>

@@ -1,4 +1,5 @@
-// The smaller edges of the simulated daemons: images, sensors, ids, logs and the pace of a disk.
+// The smaller edges of the simulated daemons: configuration, images, sensors, ids, logs and the
+// pace of a disk.
 
 import { PrepareError } from '#agentd/ports.ts'
 import { TucanoError } from '#shared/errors.ts'
@@ -6,6 +7,19 @@ import type { NodeMetrics } from '#shared/model.ts'
 import type { Clock, Ids, Log } from '#shared/ports.ts'
 import type { Random } from '#test/helpers/seeds.ts'
 import type { Life } from './life.ts'
+
+export function topologyText(controller: string, names: readonly string[]): string {
+  const workers = names.map(
+    (name, index) => `  - { name: ${name}, kind: worker, ip: 10.0.0.${index + 11} }`,
+  )
+  return [
+    'topology:',
+    `  - { name: ${controller}, kind: ctl, ip: 10.0.0.1 }`,
+    ...workers,
+    'store: { folder: /data }',
+    '',
+  ].join('\n')
+}
 
 /** Each step of a disk takes a moment, so that a kill can fall between any two of them. */
 export function pauseOf(clock: Clock, random: Random): () => Promise<void> {

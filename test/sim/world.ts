@@ -11,10 +11,15 @@ import { parseTopology } from '#shared/topology.ts'
 import type { Assignment, OrderAnswer } from '#shared/wire.ts'
 import { createVirtualClock, type VirtualClock } from '#test/fakes/clock.ts'
 import { createFakeNotebook, type FakeNotebook } from '#test/fakes/notebook.ts'
-import { type Behaviour, createFakeMachine, type FakeMachine } from '#test/fakes/programs.ts'
+import {
+  type Behaviour,
+  createFakeMachine,
+  type FakeMachine,
+  type Start,
+} from '#test/fakes/programs.ts'
 import { createFakeStorage, type FakeStorage } from '#test/fakes/store.ts'
 import type { Random } from '#test/helpers/seeds.ts'
-import { AT_REST, idsOf, imagesOf, logOf, pauseOf, refused } from './edges.ts'
+import { AT_REST, idsOf, imagesOf, logOf, pauseOf, refused, topologyText } from './edges.ts'
 import { beginLife, type Life } from './life.ts'
 import { createNetwork, type Network } from './network.ts'
 
@@ -62,7 +67,7 @@ export type SimWorld = {
   bugs: unknown[]
   violations: string[]
   /** How the next programs behave. */
-  behave: () => Behaviour
+  behave: (start: Start) => Behaviour
   /** Share of the images that cannot be fetched. */
   brokenImageShare: number
   /** How long the last request to an instance that left the route table takes. */
@@ -82,7 +87,7 @@ export function createSimWorld(
 ): SimWorld {
   const clock = createVirtualClock()
   const names = Array.from({ length: options.workers }, (_, index) => `w${index + 1}`)
-  const text = options.topology ?? topologyText(names)
+  const text = options.topology ?? topologyText(CONTROLLER, names)
   const world: SimWorld = {
     clock,
     random,
@@ -116,7 +121,7 @@ export function createSimWorld(
   for (const name of names) {
     world.agents.set(name, {
       name,
-      machine: createFakeMachine({ clock, behave: () => world.behave() }),
+      machine: createFakeMachine({ clock, behave: (start) => world.behave(start) }),
       notebook: createFakeNotebook({ clock, pause: pauseOf(clock, random) }),
       life: undefined,
       agentd: undefined,
@@ -131,19 +136,6 @@ export function hostOf(world: SimWorld, name: string): AgentHost {
   const host = world.agents.get(name)
   if (host === undefined) throw new Error(`no host ${name}`)
   return host
-}
-
-function topologyText(names: readonly string[]): string {
-  const workers = names.map(
-    (name, index) => `  - { name: ${name}, kind: worker, ip: 10.0.0.${index + 11} }`,
-  )
-  return [
-    'topology:',
-    `  - { name: ${CONTROLLER}, kind: ctl, ip: 10.0.0.1 }`,
-    ...workers,
-    'store: { folder: /data }',
-    '',
-  ].join('\n')
 }
 
 function startController(world: SimWorld, sabotage: Sabotage | undefined): void {
