@@ -101,7 +101,10 @@ describe('Q05', () => {
     expect(judgedAfter(1, 124_999)).toMatchObject({ order: 'nothing', wakeAt: 125_000 })
     expect(judgedAfter(1, 125_000)).toMatchObject({ order: 'restart' })
     expect(judgedAfter(3, 124_999)).toMatchObject({ state: 'reviving' })
-    expect(judgedAfter(3, 125_000)).toMatchObject({ state: 'dead', why: '3 restart attempts failed' })
+    expect(judgedAfter(3, 125_000)).toMatchObject({
+      state: 'dead',
+      why: '3 restart attempts failed',
+    })
   })
 
   test('an attempt under way is waited for', () => {
