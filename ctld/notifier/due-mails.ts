@@ -118,7 +118,7 @@ function outboxMail(
   const gap =
     droppedCount === 0
       ? ''
-      : `\n${droppedCount} older mail(s) could not be kept, as too many waited for the mail server.\nThe incidents are listed by: tucano alerts list\n`
+      : `\n${droppedCount} older mail(s) could not be kept, as too many waited for the mail server.\nThe incidents are listed by: tucano alerts\n`
   return {
     id,
     kind,

@@ -34,7 +34,7 @@ const wordsOf: Record<IncidentKind, Words> = {
     advice: (first) => [
       'See whether the machine has power and network, and start it.',
       `On it: systemctl status tucano-agentd; journalctl -u tucano-agentd`,
-      `What the controller knows: tucano node show ${first}`,
+      `What the controller knows: tucano show ${first}`,
       'It joins again by itself. To give it up, drain it or take it out of the topology.',
     ],
   },
@@ -65,8 +65,8 @@ const wordsOf: Record<IncidentKind, Words> = {
     label: 'Services',
     explain: [],
     advice: (first) => [
-      `What it says: tucano service logs ${first}`,
-      `Its instances and why each failed: tucano service show ${first}`,
+      `What it says: tucano logs ${first}`,
+      `Its instances and why each failed: tucano show ${first}`,
       'Mend its program or its configuration and deploy it again.',
     ],
   },
@@ -76,7 +76,7 @@ const wordsOf: Record<IncidentKind, Words> = {
     label: 'About',
     explain: ['No worker is alive: nothing can be started, and requests are answered with 503.'],
     advice: () => [
-      'What the controller knows of each worker: tucano node list',
+      'What the controller knows of each worker: tucano nodes',
       'On a worker: systemctl status tucano-agentd; journalctl -u tucano-agentd',
       'What waits is started when a worker joins.',
     ],
@@ -160,7 +160,7 @@ export function digestText(
     '',
     ...sections,
     'What to do',
-    '  - See what is open now: tucano alerts list',
+    '  - See what is open now: tucano alerts',
     `  - What stays open is told of again in ${durationText(reminderMs)}.`,
   ]
   return { subject: subjectLine(title), text: textOf(text) }
@@ -222,7 +222,7 @@ function shortStory(incident: Incident): string[] {
   const { story, storyDropped } = incident
   if (story.length <= DIGEST_STORY_MAX) return story
   const half = DIGEST_STORY_MAX / 2
-  const gap = `… ${story.length - DIGEST_STORY_MAX + storyDropped} more sentences, see: tucano alerts list`
+  const gap = `… ${story.length - DIGEST_STORY_MAX + storyDropped} more sentences, see: tucano alerts`
   return [...story.slice(0, half), gap, ...story.slice(-half)]
 }
 
@@ -241,7 +241,7 @@ function subjectLine(title: string): string {
 function textOf(lines: readonly string[]): string {
   const text = `${lines.map(oneLine).join('\n')}\n`
   if (text.length <= TEXT_MAX) return text
-  return `${text.slice(0, TEXT_MAX)}\n… the rest is left out, see: tucano alerts list\n`
+  return `${text.slice(0, TEXT_MAX)}\n… the rest is left out, see: tucano alerts\n`
 }
 
 function oneLine(text: string): string {

@@ -58,7 +58,7 @@ What happened
 What to do
   - See whether the machine has power and network, and start it.
   - On it: systemctl status tucano-agentd; journalctl -u tucano-agentd
-  - What the controller knows: tucano node show w2
+  - What the controller knows: tucano show w2
   - It joins again by itself. To give it up, drain it or take it out of the topology.
 
 Incident: 0198-i (first, mail 1)
