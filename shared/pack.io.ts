@@ -1,9 +1,6 @@
 // Packs a folder into the .tar.gz that is deployed. The same content gives the same bytes and so
 // the same digest: entries are sorted, and times, owners and the umask leave no trace. What is
 // refused on arrival is refused here already, with the name of the file.
-//
-// `.tucanoignore` (syntax of .gitignore) leaves files out; without one only `.git` stays at home.
-// node_modules is packed unless it is named there: a service may bring what it needs.
 
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
@@ -25,7 +22,13 @@ import {
 import { vetArchiveFile } from './archive-file.io.ts'
 import { messageOf, TucanoError } from './errors.ts'
 
+/**
+ * Has the syntax of .gitignore; without one only STAY_AT_HOME does that. node_modules is packed
+ * unless it is named there: a service may bring what it needs.
+ */
 export const IGNORE_FILE = '.tucanoignore'
+/** Never packed: history that no program needs, and the tokens that `tucano up` keeps. */
+const STAY_AT_HOME = ['.git', '.tucano']
 
 export type PackedImage = {
   /** The .tar.gz. One that `packFolder` made lies in a temporary folder; see `dispose`. */
@@ -106,7 +109,7 @@ async function packListed(folder: string, headers: readonly EntryHeader[]): Prom
 
 /** Every file, folder and link that goes into the archive, parents first, sorted by code unit. */
 async function listFolder(folder: string): Promise<EntryHeader[]> {
-  const rules = ignore().add('.git')
+  const rules = ignore().add(STAY_AT_HOME)
   rules.add(await readFile(join(folder, IGNORE_FILE), 'utf8').catch(emptyWhenAbsent))
   const headers: EntryHeader[] = []
 

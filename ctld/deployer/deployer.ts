@@ -21,6 +21,7 @@ import { type Action, type NodeFact, type Plan, reconcile, stopMsOf } from './re
 
 /** Rounds of planning in one step: a plan's effect on the facts may allow the next action. */
 const ROUNDS_MAX = 8
+const GRACE_INTERVALS = 2
 /** How long a service must have been whole before its incident is over. */
 export const WELL_AFTER_MS = 60_000
 
@@ -51,10 +52,20 @@ export function planOf(world: World, routed: ReadonlySet<string>, now: number): 
       cursor: facts.cursor,
       frozen: facts.frozen !== null,
       rescheduleAfterMs: durationMs(world.config.health.reschedule_after),
+      placeFrom: placeFrom(world),
       routed,
     },
     now,
   )
+}
+
+/** Two intervals after the controller's start, unless all workers that were there report before. */
+function placeFrom(world: World): number {
+  const awaited = workersOf(world).flatMap(({ name }) => {
+    const seen = world.seen.get(name)
+    return seen?.wasSeen && !seen.hasReported ? [seen.intervalMs] : []
+  })
+  return world.startedAt + GRACE_INTERVALS * Math.max(0, ...awaited)
 }
 
 function nodeFacts(world: World): NodeFact[] {

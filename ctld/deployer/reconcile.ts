@@ -28,6 +28,8 @@ export type Facts = {
   /** More than half of the nodes vanished at once: what they ran is not placed elsewhere. */
   frozen: boolean
   rescheduleAfterMs: number
+  /** Before this instant nothing is placed: workers that were there have yet to report (Q16). */
+  placeFrom: number
   /** Instances that the balancer still routes to or waits for. */
   routed: ReadonlySet<string>
 }
@@ -55,11 +57,9 @@ export function reconcile(facts: Facts, now: number): Plan {
   const gaps = services.map((service) =>
     gapOf(service, byService.get(service.name) ?? [], facts, now),
   )
-  const placed = place(
-    gaps.flatMap((gap) => gap.needs),
-    seats,
-    facts.cursor,
-  )
+  const needs = gaps.flatMap((gap) => gap.needs)
+  const isHeld = facts.placeFrom > now && needs.length > 0
+  const placed = isHeld ? held(needs, facts.cursor) : place(needs, seats, facts.cursor)
   const retries = services.map((service) =>
     retriesOf(service, byService.get(service.name) ?? [], seats, now),
   )
@@ -71,18 +71,24 @@ export function reconcile(facts: Facts, now: number): Plan {
       ...stops.actions,
       ...retries.flatMap((retry) => retry.actions),
       ...placed.placements.map(placeAction),
-      ...gaps.flatMap((gap) => gap.whenUnplaced(placed)),
+      ...(isHeld ? [] : gaps.flatMap((gap) => gap.whenUnplaced(placed))),
     ],
     cursor: placed.cursor,
     pending: [...pendingOf(placed), ...retries.flatMap((retry) => retry.pending)].concat(
       gaps.flatMap((gap) => gap.pending),
     ),
     wakeAt: Math.min(
+      isHeld ? facts.placeFrom : Infinity,
       stops.wakeAt,
       ...gaps.map((gap) => gap.wakeAt),
       ...retries.map((retry) => retry.wakeAt),
     ),
   }
+}
+
+function held(needs: readonly Need[], cursor: string | null): Placed {
+  const why = 'the controller has just started: it waits for the workers that it knows'
+  return { placements: [], cursor, unplaced: needs.map((need) => ({ need, why })) }
 }
 
 export function compare(a: string, b: string): number {
@@ -202,7 +208,7 @@ function needOf(service: Service): Need {
   }
 }
 
-/** Instances that left the balancer are stopped when drained; a stop that is overdue is repeated. */
+/** Instances that left the balancer stop when drained; a stop that is overdue is repeated. */
 function stopsOf(facts: Facts, now: number): { actions: Action[]; wakeAt: number } {
   const result = { actions: [] as Action[], wakeAt: Infinity }
   for (const instance of byId(facts.instances)) {

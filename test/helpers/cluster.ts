@@ -25,6 +25,7 @@ export class Cluster {
   cursor: string | null = null
   frozen = false
   rescheduleAfterMs = 0
+  placeFrom = 0
   now = 1_000_000
   lastId = 0
 
@@ -73,6 +74,7 @@ export class Cluster {
         cursor: this.cursor,
         frozen: this.frozen,
         rescheduleAfterMs: this.rescheduleAfterMs,
+        placeFrom: this.placeFrom,
         routed: this.routed,
       },
       this.now,

@@ -65,6 +65,15 @@ describe('placement', () => {
     expect(world.run().places('a')).toBe('w2,w1,w2')
   })
 
+  test('Q16: right after the start nothing is placed before the known workers have reported', () => {
+    const world = new Cluster('w1', 'w2').declare('a', 1)
+    world.placeFrom = world.now + 4_000
+    expect(world.settle().live()).toHaveLength(0)
+    expect(world.plan()).toMatchObject({ wakeAt: world.placeFrom, pending: [{ count: 1 }] })
+    world.now += 4_000
+    expect(world.run().places('a')).toBe('w1')
+  })
+
   test('a suspect node and a drained one get nothing new', () => {
     const world = new Cluster('w1', 'w2', 'w3').drain('w2')
     world.nodes[0]!.state = 'suspect'
