@@ -20,7 +20,7 @@ export type AgentdPorts = {
 /** Calls to the controller; each has a total timeout and rejects with TucanoError. */
 export type ControllerClient = { report(report: Report): Promise<Ack> }
 
-/** What the agent must know again after kill -9: the last order obeyed, and one page an instance. */
+/** What the agent must know again after kill -9: the last order obeyed, a page an instance. */
 export type Notebook = {
   load(): Promise<{ assignment: Assignment | undefined; pages: InstancePage[]; notices: string[] }>
   /** Durable when it resolves. */
@@ -65,7 +65,7 @@ export type Programs = {
   }): Promise<ProgramMark>
   /** Takes up watching a program that a former agent started; false: it is not running. */
   adopt(id: string, mark: ProgramMark): Promise<boolean>
-  /** Called once for each started or adopted program that ended, with how (unknown: both absent). */
+  /** Called once for each program, started or adopted, that ended (both absent: unknown how). */
   onEnd(listener: (id: string, mark: ProgramMark, end: ProgramEnd) => void): void
   /** To the whole group; nothing happens when the mark is no longer that program. */
   signal(id: string, mark: ProgramMark, signal: NodeJS.Signals): void
@@ -89,7 +89,7 @@ export type Programs = {
 
 export type ProbeAnswer = { ok: boolean; words: string }
 
-/** Fetches by digest from the controller, verifies, unpacks, builds once per digest, keeps three. */
+/** Fetches by digest from the controller, verifies, unpacks, builds once, keeps three. */
 export type Images = {
   /**
    * Resolves to the folder to run in. Rejects with PrepareError; `onPhase` says what it is doing.

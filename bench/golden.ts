@@ -1,6 +1,6 @@
 // The numbers that the load asks for, by class, and the only answer to each that counts.
 
-import golden from '../services/number-fact/golden.json' with { type: 'json' }
+import golden from '#services/number-fact/golden.json' with { type: 'json' }
 
 export type Fact = { number: string; class: LoadClass; path: string; body: string }
 

@@ -6,7 +6,7 @@ import { TucanoError } from './errors.ts'
 export type Disk = {
   /** undefined: there is no such file. */
   read(path: string): Promise<Uint8Array | undefined>
-  /** Creates or overwrites. The content is durable when it resolves; the name only after syncFolder. */
+  /** Creates or overwrites. The content is durable when it resolves, the name after syncFolder. */
   write(path: string, bytes: Uint8Array): Promise<void>
   /** Gives the same content a second name, which must be free; false: there is no `from`. */
   link(from: string, to: string): Promise<boolean>

@@ -1,9 +1,6 @@
 // Keeps one JSON value in one file through crashes, power cuts and damaged disks. A write is
 // whole or did not happen; a read never mistakes a torn, flipped, emptied or foreign file for a
 // value: it loads the former content and says so, or it refuses.
-//
-// The file is two lines of JSON: a header with format, length and checksum, then the value. The
-// header's shape never changes, so that any version can tell a newer file from a damaged one.
 
 import { createHash } from 'node:crypto'
 import { assert, unreachable } from './assert.ts'
@@ -35,10 +32,11 @@ type Content<T> =
   | { state: 'absent' }
   | { state: 'damaged'; why: string }
 
+/** The first of two lines; the value is the second. It never changes: a newer file is no damage. */
 const HEADER = /^\{"tucano":"([a-z]+)","format":(\d+),"bytes":(\d+),"sha256":"([0-9a-f]{64})"\}$/
 const NEWLINE = 0x0a
 
-/** Durable when it resolves. Rejects with `store_failed`; then the file holds the old or the new. */
+/** Durable when it resolves. Rejects with `store_failed`: the file holds the old or the new. */
 export async function writeDurable(disk: Disk, file: DurableFile, value: unknown): Promise<void> {
   const path = pathOf(file)
   const fresh = `${path}.new`

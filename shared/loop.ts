@@ -1,5 +1,5 @@
 // The one heart of both daemons: run a step when there is news or when the last step asked to be
-// woken; never two at once. A step that throws is a bug and goes to `onBug`, which ends the process.
+// woken; never two at once. A step that throws is a bug: `onBug` is told and ends the process.
 
 import type { Cancel, Clock } from './ports.ts'
 
@@ -13,7 +13,7 @@ export type Loop = {
   stop(): Promise<void>
 }
 
-/** `step` returns the monotonic instant at which it wants to run again (Infinity: on news alone). */
+/** `step` returns the monotonic instant at which it wants to run again; Infinity: on news alone. */
 export function createLoop(ports: {
   clock: Clock
   step: () => Promise<number>

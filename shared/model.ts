@@ -70,7 +70,7 @@ export type SmtpConfig = {
   user?: string
   password?: SecretRef
   timeout: Duration
-  /** PEM file of the authority that signed the server's certificate, where it is not a public one. */
+  /** PEM file of the authority that signed the server's certificate, unless it is a public one. */
   ca_file?: string
 }
 

@@ -19,7 +19,7 @@ import { suggest } from './suggest.ts'
 export type Fault = { path: Path; what: string }
 
 export type Rules = {
-  /** What the schema cannot say of one key alone. Gets unchecked data, so that every fault shows. */
+  /** What the schema cannot say of one key alone. Gets unchecked data: every fault shows. */
   across?: (data: unknown) => Fault[]
   /** Messages for keys that are refused on purpose, by `image.git`. */
   refusedKeys?: Record<string, string>

@@ -1,11 +1,6 @@
-// The agent's images on disk:
-//
-//   <folder>/builds/<key>/files       what instances run in
-//   <folder>/builds/<key>/built.json  written last: without it the build does not count
-//   <folder>/work/<uuid>              downloads under way
-//   <folder>/logs/<key>.log           output of the last build, also of a failed one
-//
-// A build happens where it runs, since many tools write absolute paths into what they make.
+// The agent's images on disk: `builds/<key>/files` is what instances run in. A build happens where
+// it runs, since many tools write absolute paths into what they make, and `built.json` beside it
+// comes last: without it the build does not count. Output of the last build: `logs/<key>.log`.
 
 import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, statfs } from 'node:fs/promises'

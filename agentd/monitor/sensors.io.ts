@@ -1,9 +1,5 @@
 // Metrics of this machine (M13), by systeminformation. Only its cheap calls: a sample costs about
 // 10 ms of CPU, most of it in the `cat` that it starts for each network interface.
-//
-// The disk is asked with statfs instead: fsSize() starts `df` over every mount of the machine,
-// which hangs when one of them is a network share whose server is gone, and its list has no
-// entry for some file systems.
 
 import { statfs } from 'node:fs/promises'
 import { loadavg, networkInterfaces } from 'node:os'
@@ -21,6 +17,7 @@ export function createSensors(folder: string): Sensors {
     const [load, memory, disk, net] = [
       await currentLoad(),
       await mem(),
+      // fsSize() starts `df` over every mount, which hangs on a share whose server is gone.
       await statfs(folder),
       await readNetwork(),
     ]

@@ -1,9 +1,6 @@
-// What each instance uses: CPU, memory and processes of its whole process group.
-//
-// Read from /proc in one pass that all instances share. systeminformation's processes() and
-// processLoad() start `ps` for each call, tens of milliseconds of CPU, and know no process groups;
-// with a hundred instances the agent would be busy with nothing else. The reads are synchronous
-// on purpose: /proc answers from memory, in less time than a trip to the thread pool takes.
+// What each instance uses: CPU, memory and processes of its whole process group, read from /proc in
+// one pass that all instances share. systeminformation starts `ps` for each call, tens of
+// milliseconds of CPU, and knows no process groups.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import type { InstanceUsage } from '#shared/model.ts'
@@ -58,6 +55,7 @@ export function createUsage(now: () => number, passAgeMs: number = PASS_AGE_MS_M
   }
 }
 
+/** Synchronous on purpose: /proc answers from memory, quicker than the thread pool would. */
 function readGroups(): Map<number, Group> {
   const groups = new Map<number, Group>()
   for (const name of readdirSync('/proc')) {

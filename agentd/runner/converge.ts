@@ -6,7 +6,7 @@ import { unreachable } from '#shared/assert.ts'
 import type { AssignedInstance } from '#shared/wire.ts'
 import type { OrderKind, Process, Serving } from './process.ts'
 
-/** Failed checks beyond those that made it unhealthy, in multiples of `fall`, until it is killed. */
+/** Failed checks beyond those that made it unhealthy, in multiples of `fall`, until a kill. */
 const PATIENCE = 2
 
 export type Action = { kind: OrderKind; id: string; why: string }

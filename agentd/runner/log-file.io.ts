@@ -1,8 +1,6 @@
 // The output of one instance: `output.log`, opened O_APPEND for stdout and stderr alike. One file
-// keeps the order in which lines were printed, and a program never notices a rotation: the agent
-// copies the file and truncates it, and O_APPEND makes the program's next write land at its new
-// end. A few lines written between copy and truncation are lost; a program that floods its log
-// loses them anyway. Rotated files are `output.log.1` (newest) to `output.log.9`.
+// keeps the order in which lines were printed. It is rotated by copy and truncation, which no
+// program notices (decision 0004), to `output.log.1` (newest) up to `output.log.9`.
 
 import { watch } from 'node:fs'
 import {

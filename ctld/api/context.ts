@@ -78,7 +78,7 @@ export function accepted(result: CommandResult): Answer {
   }
 }
 
-/** The element that fits, or `not_found` with these words. Names are matched whole, never by prefix. */
+/** The element that fits, or `not_found` with these words. Names match whole, never by prefix. */
 export function found<T>(list: readonly T[], fits: (item: T) => boolean, what: string): T {
   const item = list.find(fits)
   if (item === undefined) throw new TucanoError('not_found', `there is no ${what}`)

@@ -8,7 +8,7 @@ import { type BalancedNode, routeTable } from './table.ts'
 export { type BalancedNode, hostConflicts } from './table.ts'
 
 export type Balancer = {
-  /** Publishes the table of these facts if it differs from the last one; answers the one in force. */
+  /** Publishes the table of these facts if it differs from the last; answers the one in force. */
   publish(
     services: readonly Service[],
     instances: readonly Instance[],

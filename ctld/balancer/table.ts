@@ -8,7 +8,7 @@ import { type Reading, weigh } from './weigh.ts'
 
 export type BalancedNode = Reading & { name: string; ip: string; state: NodeState }
 
-/** Silence alone takes no node out of the table: passive ejection is quicker and knows better (Q04). */
+/** Silence alone takes no node out of the table: passive ejection is quicker, knows more (Q04). */
 const routableNodeStates: ReadonlySet<NodeState> = new Set(['alive', 'suspect', 'unknown'])
 
 /**

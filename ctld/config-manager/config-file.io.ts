@@ -30,7 +30,7 @@ export async function writeConfigFile(file: string, text: string): Promise<void>
   }
 }
 
-/** Calls with the text after each change of the file; a file that is gone for a moment is waited for. */
+/** Calls with the text after each change of the file; one that is gone for a moment is awaited. */
 export function watchConfigFile(
   file: string,
   onText: (text: string) => void,

@@ -76,7 +76,7 @@ function poolsOf(service: Service, mine: readonly Instance[], facts: Facts): Poo
   }
 }
 
-/** Declared stopped or removed: everything goes, and a removed one is forgotten when it is empty. */
+/** Declared stopped or removed: everything goes, and a removed one is forgotten once empty. */
 function emptied(service: Service, mine: readonly Instance[]): Gap {
   const going = mine.filter((instance) => isHolding(instance) || instance.state === 'lost')
   const why = service.desired === 'stopped' ? 'its service was stopped' : 'its service was removed'
@@ -231,7 +231,7 @@ function heldLost(lost: readonly Instance[], facts: Facts, now: number) {
   return result
 }
 
-/** A service in a crash loop is started again on another worker, but ever more slowly (F05, Q06). */
+/** A service in a crash loop starts again on another worker, but ever more slowly (F05, Q06). */
 function crashPause(service: Service, mine: readonly Instance[], now: number) {
   const result = { count: 0, pending: [] as Pending[], wakeAt: Number.POSITIVE_INFINITY }
   const crashed = mine

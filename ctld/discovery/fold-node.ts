@@ -71,7 +71,7 @@ export function foldNodeState(
   }
 }
 
-/** More than half vanished at once: re-placement stops until they return or the sysadmin says go. */
+/** More than half vanished at once: nothing moves until they return or the sysadmin says go. */
 export function foldFreeze(world: World, vanished: readonly string[], now: number): void {
   const { frozen } = factsOf(world)
   const added = vanished.filter((name) => !frozen?.nodes.includes(name))

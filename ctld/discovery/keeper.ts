@@ -14,7 +14,7 @@ export type Keeper = {
   startAt(lastEventCursor: number): void
   /** Resolves to the failure, if there was one; then nothing counts as committed. */
   commit(world: World): Promise<TucanoError | undefined>
-  /** Takes note of the last commit's outcome and tells of a change; true: there is news to decide. */
+  /** Notes the outcome of the last commit and tells of a change; true: there is news to decide. */
   noteHealth(world: World, failure: TucanoError | undefined, now: number): boolean
   degraded(): string | null
   /** This life's epoch is on disk: before that it must not stand in an order, or a later life

@@ -47,7 +47,7 @@ function rootOf(rest: bigint): number {
   return Math.ceil(Math.sqrt(Number(rest))) + 1
 }
 
-/** Takes out the first prime factor at or above `block`, or moves `block` to `end` or just above. */
+/** Takes out the first prime factor from `block` on, or moves `block` to `end` or just above. */
 function search(progress: Progress, end: number): void {
   const { rest, block } = progress
   const divisor =

@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
-import { factsOf, loadClasses } from '../../bench/golden.ts'
-import { createLatencies } from '../../bench/latencies.ts'
-import { type LoadOptions, type LoadResult, runLoad } from '../../bench/load.ts'
-import { startService } from '../helpers/service-process.ts'
+import { factsOf, loadClasses } from '#bench/golden.ts'
+import { createLatencies } from '#bench/latencies.ts'
+import { type LoadOptions, type LoadResult, runLoad } from '#bench/load.ts'
+import { startService } from '#test/helpers/service-process.ts'
 
 const easy = factsOf('easy')
 

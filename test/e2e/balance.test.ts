@@ -119,7 +119,7 @@ test('F08: a controller that stood still for longer than the liveness timeout de
   const before = await cluster.instances('trivial-js')
   const { pid } = cluster.controller()
   process.kill(pid, 'SIGSTOP')
-  // Four times the patience of 1.5 s that goes with reports every 500 ms; a pause is what is tested.
+  // Four times the patience that goes with reports every 500 ms; a pause is what is tested.
   await new Promise((resolve) => setTimeout(resolve, 6_000))
   process.kill(pid, 'SIGCONT')
   await cluster.until('it noticed that it stood still', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import golden from '../../services/number-fact/golden.json' with { type: 'json' }
-import { ask, hold, type ServiceProcess, startService } from '../helpers/service-process.ts'
+import golden from '#services/number-fact/golden.json' with { type: 'json' }
+import { ask, hold, type ServiceProcess, startService } from '#test/helpers/service-process.ts'
 
 /** Beyond any test's patience: a prime of 30 digits. */
 const ENDLESS = '671998030559713968361666935769'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { parseServiceConfig } from '#shared/service-config.ts'
-import { ask, spawnService, startService } from '../helpers/service-process.ts'
+import { ask, spawnService, startService } from '#test/helpers/service-process.ts'
 
 const names = ['html', 'number-fact', 'trivial-js']
 const readService = (...path: string[]) =>

@@ -23,16 +23,6 @@ export const importExceptions: ReadonlySet<string> = new Set([
   'ctld/discovery/records.io.ts → ctld/deployer/instance.ts',
   'ctld/discovery/view.ts → ctld/deployer/instance.ts',
   'ctld/discovery/view.ts → ctld/deployer/reconcile.ts',
-
-  // They climb where `#bench`, `#services` and `#test` lead as well.
-  'bench/golden.ts → services/number-fact/golden.json',
-  'test/bench/load.test.ts → bench/golden.ts',
-  'test/bench/load.test.ts → bench/latencies.ts',
-  'test/bench/load.test.ts → bench/load.ts',
-  'test/bench/load.test.ts → test/helpers/service-process.ts',
-  'test/services/number-fact.test.ts → services/number-fact/golden.json',
-  'test/services/number-fact.test.ts → test/helpers/service-process.ts',
-  'test/services/services.test.ts → test/helpers/service-process.ts',
 ])
 
 /** Files above FILE_LINES_MAX and their lines. */
@@ -49,46 +39,10 @@ export const giantFunctions: Readonly<Record<string, number>> = {
   'ctld/main.ts serve': 78,
 }
 
-/** Comments at the head of a file above HEAD_LINES_MAX and their lines. */
-export const giantHeads: Readonly<Record<string, number>> = {
-  'agentd/images/shelf.io.ts': 8,
-  'agentd/monitor/sensors.io.ts': 6,
-  'agentd/monitor/usage.io.ts': 6,
-  'agentd/runner/log-file.io.ts': 5,
-  'shared/durable-file.ts': 6,
-  'shared/pack.io.ts': 6,
-}
-
 /** Files that drop errors without a sentence, and how many. */
 export const silentFiles: Readonly<Record<string, number>> = {
   'cli/logs.ts': 1,
   'cli/up/cluster.ts': 1,
   'cli/up/state-folder.io.ts': 1,
   'test/sim/world.ts': 1,
-}
-
-/** Files with lines above LINE_LENGTH_MAX and how many. */
-export const wideFiles: Readonly<Record<string, number>> = {
-  'agentd/ports.ts': 3,
-  'agentd/runner/converge.ts': 1,
-  'ctld/api/context.ts': 1,
-  'ctld/balancer/balancer.ts': 1,
-  'ctld/balancer/data-plane/doors.io.ts': 1,
-  'ctld/balancer/data-plane/exchange.io.ts': 1,
-  'ctld/balancer/data-plane/headers.ts': 1,
-  'ctld/balancer/data-plane/proxy.io.ts': 1,
-  'ctld/balancer/data-plane/upstreams.ts': 1,
-  'ctld/balancer/table.ts': 1,
-  'ctld/config-manager/config-file.io.ts': 1,
-  'ctld/deployer/gap.ts': 2,
-  'ctld/deployer/reconcile.ts': 1,
-  'ctld/discovery/fold-node.ts': 1,
-  'ctld/discovery/keeper.ts': 1,
-  'services/number-fact/factorise.ts': 1,
-  'shared/disk.ts': 1,
-  'shared/durable-file.ts': 1,
-  'shared/loop.ts': 2,
-  'shared/model.ts': 1,
-  'shared/schema.ts': 1,
-  'test/e2e/balance.test.ts': 1,
 }

@@ -13,7 +13,7 @@ const LINGER_MS = 500
 export type Doors = {
   /** Opens the main port; rejects with the system's error (EADDRINUSE). */
   open(): Promise<number>
-  /** Opens and closes until just these dedicated ports are open. Before `open` it only notes them. */
+  /** Opens and closes until just these dedicated ports are open. Before `open` it notes them. */
   want(ports: ReadonlySet<number>): void
   /** Every answer ends its connection now; resolves when keep-alive clients had time to notice. */
   announce(): Promise<void>

@@ -81,7 +81,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (isLast) head.headers.push('Connection', 'close')
     if (head.text === undefined || head.text === '') response.writeHead(head.status, head.headers)
     else response.writeHead(head.status, head.text, head.headers)
-    // A short answer is one write, head and body; a stream's head must not wait for its first piece.
+    // A short answer is one write, head and body; a stream's head waits for no piece of it.
     process.nextTick(flushHead, this)
   }
 

@@ -62,7 +62,7 @@ export function originOf(
   }
 }
 
-/** The request's own id if it has a harmless one, so that logs of several programs can be joined. */
+/** The request's own id if it is a harmless one, so that logs of several programs can be joined. */
 export function requestIdOf(headers: IncomingHttpHeaders, generate: () => string): string {
   const given = textOf(headers['x-request-id'])
   return REQUEST_ID.test(given) ? given : generate()

@@ -14,7 +14,7 @@ import { createTunnels } from './tunnel.io.ts'
 import { createUpstreams, type Lane } from './upstreams.ts'
 
 export type ProxyDataPlane = DataPlane & {
-  /** Opens the ports. Rejects with the system's error (EADDRINUSE) if the main one cannot be had. */
+  /** Opens the ports. Rejects with the system's error (EADDRINUSE) if the main one is not had. */
   listen(): Promise<{ port: number }>
   /**
    * Takes no more connections, lets the requests under way finish for at most `graceMs`, then

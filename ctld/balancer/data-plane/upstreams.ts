@@ -115,7 +115,7 @@ export function createUpstreams<P extends Pool>(ports: {
       return next
     },
 
-    /** The lane as it is now: a request that looks for a second instance must not use an old one. */
+    /** The lane as it is now: who looks for a second instance must not use an old one. */
     laneOf(service: string): Lane<P> | undefined {
       return lanes.get(service)
     },
