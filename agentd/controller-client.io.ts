@@ -6,7 +6,13 @@ import { errorOfProblem } from '#shared/problem.ts'
 import { type Ack, ackSchema, WIRE_BODY_BYTES_MAX } from '#shared/wire.ts'
 import type { ControllerClient } from './ports.ts'
 
-export const REPORT_TIMEOUT_MS = 5_000
+const TIMEOUT_MS_MIN = 1_000
+const TIMEOUT_MS_MAX = 5_000
+
+/** Over when the next report is due: one that is lost must not take others with it (Q04, F15). */
+export function reportTimeoutMs(intervalMs: number): number {
+  return Math.min(Math.max(intervalMs, TIMEOUT_MS_MIN), TIMEOUT_MS_MAX)
+}
 
 export function createControllerClient(options: {
   controller: string
@@ -14,7 +20,7 @@ export function createControllerClient(options: {
   token: string
   timeoutMs?: number
 }): ControllerClient {
-  const { controller, name, token, timeoutMs = REPORT_TIMEOUT_MS } = options
+  const { controller, name, token, timeoutMs = TIMEOUT_MS_MAX } = options
   const url = `${controller}/v1/agents/${name}/report`
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
 

@@ -13,7 +13,7 @@ import type { Log } from '#shared/ports.ts'
 import { readAgentFile, readToken } from '#shared/read-config.io.ts'
 import { createAgentd } from './agentd.ts'
 import { createAgentApi } from './api/server.io.ts'
-import { createControllerClient } from './controller-client.io.ts'
+import { createControllerClient, reportTimeoutMs } from './controller-client.io.ts'
 import { openImageEdges } from './images/image-edges.io.ts'
 import { createImages } from './images/images.ts'
 import { lockDataFolder } from './lock.io.ts'
@@ -64,6 +64,8 @@ async function serve(given: {
 }): Promise<void> {
   const { config, token, log, stopsPrograms } = given
   const { controller, name, host, port, data_folder: dataFolder } = config
+  const publishIntervalMs = durationMs(config.publish_interval)
+  const timeoutMs = reportTimeoutMs(publishIntervalMs)
   await using opened = new AsyncDisposableStack()
   opened.use(await lockDataFolder(dataFolder))
   const notebook = await openNotebook(join(dataFolder, 'notebook'))
@@ -80,7 +82,7 @@ async function serve(given: {
       ids: machineIds,
       dice: machineDice,
       log,
-      controller: createControllerClient({ controller, name, token }),
+      controller: createControllerClient({ controller, name, token, timeoutMs }),
       notebook,
       programs,
       images,
@@ -89,7 +91,7 @@ async function serve(given: {
     {
       name,
       version: VERSION,
-      publishIntervalMs: durationMs(config.publish_interval),
+      publishIntervalMs,
       portRange: config.port_range,
     },
     (error) => {

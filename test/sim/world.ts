@@ -3,6 +3,7 @@
 // by scenario.ts, what must hold by invariants.ts.
 
 import { type Agentd, createAgentd } from '#agentd/agentd.ts'
+import { reportTimeoutMs } from '#agentd/controller-client.io.ts'
 import { type Boot, createCtld } from '#ctld/ctld.ts'
 import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
 import type { Ctld } from '#ctld/snapshot.ts'
@@ -24,6 +25,7 @@ import { beginLife, type Life } from './life.ts'
 import { createNetwork, type Network } from './network.ts'
 
 export const CONTROLLER = 'c1'
+const INTERVAL_MS = 2_000
 
 /** Faults planted on purpose, to prove that the invariants find them. */
 export type Sabotage =
@@ -255,7 +257,7 @@ function startAgent(world: SimWorld, host: AgentHost, sabotage: Sabotage | undef
             network.call({
               from: host.name,
               to: CONTROLLER,
-              timeoutMs: 5_000,
+              timeoutMs: reportTimeoutMs(INTERVAL_MS),
               handle: async () => {
                 const { ctld, life: other } = world.controller
                 if (ctld === undefined || other === undefined) throw refused(CONTROLLER)
@@ -287,7 +289,7 @@ function startAgent(world: SimWorld, host: AgentHost, sabotage: Sabotage | undef
     {
       name: host.name,
       version: '1',
-      publishIntervalMs: 2_000,
+      publishIntervalMs: INTERVAL_MS,
       portRange: { from: 20_000, to: 20_200 },
     },
     (error) => {
