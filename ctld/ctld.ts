@@ -12,6 +12,7 @@ import {
   noteProbe,
   noteRestart,
   sweepMs,
+  tellOfMissingWorkers,
   watchWorkers,
 } from './agent-manager/agent-manager.ts'
 import { type Balancer, createBalancer } from './balancer/balancer.ts'
@@ -25,7 +26,6 @@ import { snapshotOf } from './discovery/view.ts'
 import {
   createWorld,
   factsOf,
-  limitsOf,
   type News,
   seenOf,
   setFacts,
@@ -128,7 +128,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     let decided = decide(world, now)
     let news = [...world.news]
     const failure = await keeper.commit(world)
-    if (failure !== undefined && answers.refuse(world, failure)) {
+    if (failure !== undefined && (await answers.refuse(world, failure))) {
       const { errands } = decided
       decided = decide(world, now)
       decided.errands.unshift(...errands)
@@ -205,9 +205,10 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
         for (const answer of told) answer()
       },
       /** true: the world is as it was before the requests, and has to be decided on anew. */
-      refuse(before: World, failure: TucanoError): boolean {
+      async refuse(before: World, failure: TucanoError): Promise<boolean> {
         if (accepted.length === 0) return false
         before.tables.undo()
+        if (before.config !== configBefore) await takeBack(before, accepted, configBefore)
         before.config = configBefore
         before.news = newsBefore
         before.occurrences = occurrencesBefore
@@ -237,6 +238,17 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     }
   }
 
+  /** The configuration's file was written before the commit that failed. */
+  async function takeBack(known: World, refused: Request[], config: ControllerConfig) {
+    boot.applied(config)
+    const last = factsOf(known).config.at(-1)
+    const isOurs = refused.some(({ command }) => 'by' in command && command.by === 'api')
+    if (last === undefined || !isOurs) return
+    await boot.write(last.text).catch((error: unknown) => {
+      log.error({ error: messageOf(error) }, 'a refused configuration is still in its file')
+    })
+  }
+
   type Decided = { errands: Errand[]; wakeAt: number; mails: ReturnType<typeof notifier.decide> }
 
   function decide(known: World, now: number): Decided {
@@ -247,7 +259,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       planned = { of: factsVersion(known), wakeAt: deployed.wakeAt }
     }
     foldTopology(known, now)
-    tellOfMissingWorkers(known, now)
+    tellOfMissingWorkers(known, pending, now)
     notifier.tell(known.occurrences.splice(0), now)
     const mails = notifier.decide(now)
     for (const notice of mails.notices) tellNews(known, now, 'alert.notice', notice, {})
@@ -404,27 +416,6 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       `${node} obeys another controller (epoch ${epoch}, ours is ${own}) and refuses our orders; ` +
       'stop one of the two'
     known.occurrences.push({ incident: 'second_controller', subject: node, what: 'begins', text })
-  }
-
-  function tellOfMissingWorkers(known: World, now: number): void {
-    const isAnyAlive = known.tables.nodes.values().some(({ state }) => state === 'alive')
-    const grace = Math.max(
-      0,
-      ...workersOf(known).map((machine) => limitsOf(known, machine).startupGraceMs),
-    )
-    const subject = 'cluster'
-    if (isAnyAlive || pending.length === 0) {
-      known.occurrences.push({
-        incident: 'no_workers',
-        subject,
-        what: 'ends',
-        text: 'a worker is alive again, or nothing waits for one',
-      })
-    } else if (now - known.startedAt >= grace && factsOf(known).frozen === null) {
-      const names = pending.map(({ service }) => service).join(', ')
-      const text = `no worker is alive; these services wait for one: ${names}`
-      known.occurrences.push({ incident: 'no_workers', subject, what: 'begins', text })
-    }
   }
 
   function tellNotice(known: World, notice: string, now: number): void {

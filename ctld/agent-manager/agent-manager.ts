@@ -10,6 +10,7 @@ import {
   type World,
   workersOf,
 } from '#ctld/discovery/world.ts'
+import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Machine } from '#shared/model.ts'
 import { judge, massFailure } from './judge.ts'
@@ -67,6 +68,28 @@ export function noteRestart(world: World, node: string, error: string | null, no
     attempt: attempts,
     result: error ?? 'the command succeeded; the node has yet to report',
   })
+}
+
+/** Tells of what waits because no worker is alive; a freeze is told of by itself (Q12). */
+export function tellOfMissingWorkers(world: World, pending: readonly Pending[], now: number): void {
+  const isAnyAlive = world.tables.nodes.values().some(({ state }) => state === 'alive')
+  const grace = Math.max(
+    0,
+    ...workersOf(world).map((machine) => limitsOf(world, machine).startupGraceMs),
+  )
+  const subject = 'cluster'
+  if (isAnyAlive || pending.length === 0) {
+    world.occurrences.push({
+      incident: 'no_workers',
+      subject,
+      what: 'ends',
+      text: 'a worker is alive again, or nothing waits for one',
+    })
+  } else if (now - world.startedAt >= grace && factsOf(world).frozen === null) {
+    const names = pending.map(({ service }) => service).join(', ')
+    const text = `no worker is alive; these services wait for one: ${names}`
+    world.occurrences.push({ incident: 'no_workers', subject, what: 'begins', text })
+  }
 }
 
 function watchWorker(

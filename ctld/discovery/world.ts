@@ -135,9 +135,10 @@ function deploymentOf({ name, deployment, revision, desired, changedAt }: Servic
 /** A wall clock that was set back must not make an instance wait for hours. */
 function timely(instance: Instance, now: number): Instance {
   const hour = now + 3_600_000
-  const { retryAt, drainUntil, stopRetryAt } = instance
+  const { changedAt, retryAt, drainUntil, stopRetryAt } = instance
   return {
     ...instance,
+    changedAt: Math.min(changedAt, now),
     ...(retryAt === undefined ? {} : { retryAt: Math.min(retryAt, now + 60_000) }),
     ...(drainUntil === undefined ? {} : { drainUntil: Math.min(drainUntil, hour) }),
     ...(stopRetryAt === undefined ? {} : { stopRetryAt: Math.min(stopRetryAt, hour) }),
