@@ -60,6 +60,15 @@ test('F05/Q06: a crash loop is 6 starts, then failed, one alert; the others run 
   expect(cluster.live('well').map(({ restarts }) => restarts)).toEqual([0, 0, 0])
 })
 
+test('F05/F17: a wall clock that was set back does not prolong the pause of a crash loop', async () => {
+  const cluster = await startCluster({ behave: () => ({ endsAfterMs: 500, code: 1 }) })
+  await cluster.deploy('bad', 1)
+  await cluster.until(() => cluster.finals('bad').length === 1)
+  cluster.clock.jumpWall(-24 * 3_600_000)
+  await cluster.restartController()
+  await cluster.until(() => cluster.live('bad').length === 1, 62_000)
+})
+
 test('F05: a mended service is told of once, when it has been whole for a minute', async () => {
   const cluster = await startCluster({ behave: () => ({ endsAfterMs: 500, code: 1 }) })
   await cluster.deploy('bad', 1)

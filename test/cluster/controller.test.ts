@@ -140,6 +140,23 @@ test('F18: with a full disk requests are refused in words, watching goes on, it 
   expect(store).toHaveLength(2)
 })
 
+test('F18: a configuration that could not be kept is not in force, nor in its file', async () => {
+  const cluster = await startCluster({ workers: 2 })
+  const { text } = cluster.world
+  const { version } = cluster.snapshot().config
+  cluster.world.controller.storage.setFull(true)
+  const more = topologyOf(['w1', 'w2', 'w3'])
+  const refused = await cluster.refusal({ kind: 'put_config', version, text: more, by: 'api' })
+  expect(refused.code).toBe('store_failed')
+  expect(cluster.snapshot().nodes).toHaveLength(2)
+  await cluster.pass(1_000)
+  cluster.world.controller.storage.setFull(false)
+  await cluster.restartController()
+  expect(cluster.world.text).toBe(text)
+  expect(cluster.snapshot().config).toMatchObject({ version, text })
+  expect(cluster.snapshot().nodes).toHaveLength(2)
+})
+
 test('F27/I8: two controllers: agents obey the higher epoch, the other is refused and says so', async () => {
   const cluster = await startCluster()
   const { world } = cluster

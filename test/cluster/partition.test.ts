@@ -133,6 +133,45 @@ test.each([[12_000], [60_000]])(
   },
 )
 
+test('F14: a link that flaps each second for a minute moves nothing', async () => {
+  const cluster = await startCluster()
+  await cluster.run('api', 3)
+  for (let second = 0; second < 30; second += 1) {
+    cluster.cutOff('w2')
+    await cluster.pass(1_000)
+    cluster.world.network.heal()
+    await cluster.pass(1_000)
+  }
+  await cluster.pass(10_000)
+  await expectUntouched(cluster)
+})
+
+test('F15/Q04: of 10 % lost messages, then of 400 ms of delay, nobody dies in 10 minutes', async () => {
+  const cluster = await startCluster()
+  await cluster.run('api', 3)
+  cluster.world.network.weather = { lossShare: 0.1, doubleShare: 0, delayMsMax: 20 }
+  await cluster.pass(600_000)
+  cluster.world.network.weather = { lossShare: 0, doubleShare: 0, delayMsMax: 400 }
+  await cluster.pass(600_000)
+  await expectUntouched(cluster)
+})
+
+test('Q04: one report that is lost makes nobody suspect, nor do two', async () => {
+  const cluster = await startCluster()
+  await cluster.pass(5_000)
+  for (const lostCount of [1, 2]) {
+    const { sequence = 0 } = hostOf(cluster.world, 'w2').agentd?.status() ?? {}
+    cluster.world.network.cut('w2', CONTROLLER)
+    await cluster.until(
+      () => (hostOf(cluster.world, 'w2').agentd?.status().sequence ?? 0) === sequence + lostCount,
+    )
+    await cluster.pass(100)
+    cluster.world.network.heal()
+    await cluster.pass(10_000)
+  }
+  expect(await cluster.history()).not.toContain('node.suspect w2')
+})
+
 test('F16/S05: doubled, late and reordered messages change nothing', async () => {
   const cluster = await startCluster()
   await cluster.run('api', 3)
