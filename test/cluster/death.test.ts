@@ -134,7 +134,7 @@ test('Q05: a node that a restart command brings back is not mailed of', async ()
   expect(cluster.isWhole('api')).toBe(true)
 })
 
-test('Q06: a program that ends by itself, cleanly or not, is started again after about 1 s', async () => {
+test('M16/Q06: a program that ends by itself, cleanly or not, is started again after about 1 s', async () => {
   for (const code of [0, 1]) {
     let isFirst = true
     const behave = () => {

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { startCluster } from '#test/helpers/virtual-cluster.ts'
 
-test('T03/M29/M30/M31: three workers get one of 3 instances each, and 3/2/2 of 7', async () => {
+test('T03/M12/M19/M29/M30/M31: three workers get one of 3 instances each, and 3/2/2 of 7', async () => {
   const three = await startCluster()
   await three.run('api', 3)
   expect(three.places('api')).toBe('w1,w2,w3')
@@ -13,6 +13,17 @@ test('T03/M29/M30/M31: three workers get one of 3 instances each, and 3/2/2 of 7
   await seven.run('api', 7)
   expect(seven.places('api')).toBe('w1,w2,w3,w1,w2,w3,w1')
   expect(['w1', 'w2', 'w3'].map((name) => seven.programs(name).length)).toEqual([3, 2, 2])
+})
+
+test('S18: a port is free again when its instance has ended', async () => {
+  const cluster = await startCluster({ workers: 1 })
+  await cluster.run('a', 2)
+  const ports = cluster.live('a').map(({ port }) => port)
+  expect(ports).toEqual([20_000, 20_001])
+  await cluster.submit({ kind: 'remove', service: 'a' })
+  await cluster.until(() => cluster.live().length === 0)
+  await cluster.run('b', 2)
+  expect(cluster.live('b').map(({ port }) => port)).toEqual(ports)
 })
 
 test('T03/S08: two services of concurrency 2 in a row get w1,w2 then w3,w1', async () => {
