@@ -410,12 +410,19 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
 
   /** An agent that obeys a higher epoch has another controller, or this state is an old backup. */
   function noteEpoch(known: World, node: string, epoch: number): void {
-    const own = factsOf(known).epoch
+    const { epoch: own, incidents } = factsOf(known)
+    const about = { incident: 'second_controller', subject: node } as const
+    const open = incidents.filter(
+      ({ kind, over }) => kind === about.incident && !over.includes(node),
+    )
+    if (epoch === own && open.some(({ subjects }) => subjects.includes(node))) {
+      known.occurrences.push({ ...about, what: 'ends', text: `${node} obeys this one again` })
+    }
     if (epoch <= own) return
     const text =
       `${node} obeys another controller (epoch ${epoch}, ours is ${own}) and refuses our orders; ` +
       'stop one of the two'
-    known.occurrences.push({ incident: 'second_controller', subject: node, what: 'begins', text })
+    known.occurrences.push({ ...about, what: 'begins', text })
   }
 
   function tellNotice(known: World, notice: string, now: number): void {

@@ -6,6 +6,7 @@ import { createFakeStorage } from '#test/fakes/store.ts'
 import { configOf } from '#test/helpers/cluster.ts'
 import { randomOf } from '#test/helpers/seeds.ts'
 import { startCluster, topologyOf, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
+import type { ControllerHost } from '#test/sim/world.ts'
 
 test('F01/Q16: after kill -9 of the controller the state is the same and nothing restarts', async () => {
   const cluster = await startCluster()
@@ -176,7 +177,7 @@ test('F27/I8: two controllers: agents obey the higher epoch, the other is refuse
     events: [],
   })
   const table = { version: 0, routes: [] }
-  const second = { storage, life: undefined, ctld: undefined, table, starts: 1 }
+  const second: ControllerHost = { storage, life: undefined, ctld: undefined, table, starts: 1 }
   world.controller = second
   world.startController()
   await cluster.until(() => world.controller.ctld !== undefined)
@@ -196,6 +197,13 @@ test('F27/I8: two controllers: agents obey the higher epoch, the other is refuse
   const obeyed = [...world.agents.values()].map(({ agentd }) => agentd?.status().epoch)
   expect(obeyed).toEqual([epoch, epoch, epoch])
   expect(cluster.subjects()).toContain('[tucano] a second controller gives orders to the agents')
+
+  // The second one is stopped and the first one started again: it is the newest now.
+  second.life?.end()
+  await cluster.restartController()
+  await cluster.until(() => cluster.isWhole('api') && cluster.places('api').length === 17)
+  await cluster.pass(15_000)
+  expect(cluster.subjects().at(-1)).toMatch(/recovered/)
 })
 
 function targetsOf(cluster: VirtualCluster) {
