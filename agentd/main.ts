@@ -6,6 +6,7 @@ import { parseDaemonArgs } from '#shared/command-line.ts'
 import { runDaemon, stopOnSignal, VERSION } from '#shared/daemon.io.ts'
 import { durationMs } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
+import { closeDoor } from '#shared/http-door.io.ts'
 import { machineDice, machineIds } from '#shared/ids.io.ts'
 import { createLog } from '#shared/log.io.ts'
 import type { AgentConfig } from '#shared/model.ts'
@@ -21,6 +22,8 @@ import { createSensors } from './monitor/sensors.io.ts'
 import { openNotebook } from './notebook.io.ts'
 import { createPrograms } from './runner/programs.io.ts'
 
+/** How long requests in flight may take to end when the agent stops. */
+const CLOSE_MS = 1_000
 const STOP_PROGRAMS = 'stop-programs-on-exit'
 
 const HELP = `tucano_agentd: runs on each worker of a Tucano cluster
@@ -115,10 +118,7 @@ async function serve(given: {
   stopOnSignal(async () => {
     if (stopsPrograms) await agentd.stopPrograms()
     await agentd.stop()
-    const closed = api.close()
-    // A log that is followed or a client that keeps its connection must not hold up the stop.
-    api.server.closeAllConnections()
-    await closed
+    await closeDoor(api, CLOSE_MS)
     await kept.disposeAsync()
   })
 }

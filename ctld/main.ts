@@ -7,6 +7,7 @@ import { machineClock } from '#shared/clock.io.ts'
 import { parseDaemonArgs } from '#shared/command-line.ts'
 import { runDaemon, stopOnSignal, VERSION } from '#shared/daemon.io.ts'
 import { messageOf, TucanoError } from '#shared/errors.ts'
+import { closeDoor } from '#shared/http-door.io.ts'
 import { machineDice, machineIds } from '#shared/ids.io.ts'
 import { createLog } from '#shared/log.io.ts'
 import type { ControllerConfig } from '#shared/model.ts'
@@ -42,6 +43,8 @@ Exit: 0 stopped in order or checked, 1 failed, 2 wrong usage or configuration.
 
 /** How long requests in flight may take to end when the controller stops. */
 const CLOSE_MS = 30_000
+/** The same for requests to the API, after those: together less than a stop may take. */
+const API_CLOSE_MS = 5_000
 /** Between two looks for images that no service uses any more. */
 const PRUNE_MS = 600_000
 
@@ -139,7 +142,7 @@ async function serve(given: {
   stopOnSignal(async () => {
     log.info({}, 'controller stops; programs and agents run on')
     await dataPlane.close(CLOSE_MS)
-    await api.close()
+    await closeDoor(api, API_CLOSE_MS)
     await ctld.stop()
     await kept.disposeAsync()
   })

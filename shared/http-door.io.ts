@@ -107,6 +107,19 @@ export function createDoor(options: DoorOptions): FastifyInstance {
   return app
 }
 
+/**
+ * Takes no more requests and lets those under way end within `graceMs`; then it closes whatever is
+ * still connected. Node does not count a connection without a request as idle, and waits for it.
+ */
+export async function closeDoor(app: FastifyInstance, graceMs: number): Promise<void> {
+  const timer = setInterval(() => app.server.closeAllConnections(), graceMs)
+  try {
+    await app.close()
+  } finally {
+    clearInterval(timer)
+  }
+}
+
 /** Checked input of a request; throws `invalid_request`. */
 export function inputOf(request: FastifyRequest, route: Route, signal: AbortSignal): Input {
   const { params, query, body } = request

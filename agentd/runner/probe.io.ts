@@ -27,7 +27,11 @@ function probeHttp({ host, port, timeoutMs }: Check, path: string): Promise<Prob
       resolve({ ok: status >= 200 && status <= 399, words: `HTTP ${status} from ${path}` })
       readLittle(response)
     })
-    request.once('close', () => clearTimeout(timer))
+    request.once('close', () => {
+      clearTimeout(timer)
+      // Also without an error: an answer that changes the protocol is none to Node.
+      resolve({ ok: false, words: `no usable answer from ${path}` })
+    })
     request.once('error', (error) => resolve({ ok: false, words: wordsOf(error) }))
   })
 }

@@ -17,7 +17,8 @@ import { freePort, isPortFree } from './port.io.ts'
 import { probe } from './probe.io.ts'
 import { isRunning, readBoot } from './proc.io.ts'
 
-const ROTATE_MS = 5_000
+/** A program that prints 100 MB a second is this much of a second over its limit. */
+const ROTATE_MS = 250
 
 export type MachinePrograms = Programs & Disposable & { logPath(id: string): string }
 
@@ -34,11 +35,18 @@ export function createPrograms(options: {
   const usage = createUsage(() => performance.now())
   const probeHost = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
   const listeners: ((id: string, mark: ProgramMark, end: ProgramEnd) => void)[] = []
+  const ended = new Set<string>()
   const ends = watchEnds(places, boot, (id, mark, end) => {
+    ended.add(id)
     for (const listener of listeners) listener(id, mark, end)
   })
   const logOf = (id: string) => logPath(join(places.instances, id))
-  const rotation = rotateAll(() => ends.ids().map(logOf), log)
+  // Once more after its end: what it printed last must not stay however much it was.
+  const rotation = rotateAll(() => {
+    const ids = new Set([...ends.ids(), ...ended])
+    ended.clear()
+    return [...ids].map(logOf)
+  }, log)
 
   return {
     boot: () => boot,
@@ -56,6 +64,7 @@ export function createPrograms(options: {
     async adopt(id, mark) {
       const runs = isRunning(mark, boot)
       if (runs) ends.watch(id, mark, false)
+      else ended.add(id)
       return runs
     },
     onEnd(listener) {

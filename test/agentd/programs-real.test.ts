@@ -2,13 +2,14 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ProgramEnd, ProgramMark } from '#agentd/ports.ts'
+import { LOG_FILE_BYTES_MAX } from '#agentd/runner/log-file.io.ts'
 import { probe } from '#agentd/runner/probe.io.ts'
 import { isRunning, readBoot } from '#agentd/runner/proc.io.ts'
 import { createPrograms } from '#agentd/runner/programs.io.ts'
@@ -126,6 +127,21 @@ test('forgets all files of an instance', async () => {
   expect(existsSync(join(dataFolder, 'instances/a/home/file'))).toBe(true)
   await programs.forget('a')
   expect(existsSync(join(dataFolder, 'instances/a'))).toBe(false)
+})
+
+test('F31: what a program printed in a flood is cut back also when it has ended', async () => {
+  const { nextEnd, run, dataFolder } = open()
+  const end = nextEnd()
+  await run('a', ['head', '-c', String(5 * LOG_FILE_BYTES_MAX), '/dev/zero'])
+  await end
+  const path = join(dataFolder, 'instances/a/output.log')
+  await vi.waitFor(() => expect(statSync(path).size).toBeLessThan(LOG_FILE_BYTES_MAX), 4_000)
+})
+
+test('Q11: a check ends also when the program answers with another protocol', async () => {
+  const upgrade = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'
+  const answer: RequestListener = ({ socket }) => socket.end(upgrade)
+  expect(await probeOf(answer, '/up')).toEqual({ ok: false, words: 'no usable answer from /up' })
 })
 
 async function probeOf(answer: RequestListener, path?: string) {
