@@ -26,19 +26,23 @@ export function machineFacts(): MachineFacts {
 }
 
 /**
- * `ownMb`: anonymous memory, which is the process's alone. The rest of `rssMb` is pages of files,
+ * `ownMiB`: anonymous memory, which is the process's alone. The rest of `rssMiB` is pages of files,
  * most of them of Node itself, which all processes of one Node share.
  */
-export type Memory = { rssMb: number; ownMb: number; peakMb: number }
+export type Memory = { rssMiB: number; ownMiB: number; peakMiB: number }
 
-/** In MB of a million bytes. Throws when the process has ended. */
+/** Throws when the process has ended. */
 export function memoryOf(pid: number): Memory {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const mb = (key: string) => {
+  const mebibytes = (key: string) => {
     const kibibytes = Number(new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1])
-    return Math.round((kibibytes * 1_024) / 100_000) / 10
+    return Math.round(kibibytes / 102.4) / 10
   }
-  return { rssMb: mb('VmRSS'), ownMb: mb('RssAnon'), peakMb: mb('VmHWM') }
+  return {
+    rssMiB: mebibytes('VmRSS'),
+    ownMiB: mebibytes('RssAnon'),
+    peakMiB: mebibytes('VmHWM'),
+  }
 }
 
 /** Time on a processor since the start, to 10 ms. */
