@@ -144,6 +144,27 @@ test('F29: a port taken between choice and bind is no failure: another one is tr
   expect(world.status('a')).toMatchObject({ attempt: 1, restarts: 0, port: 20_003 })
 })
 
+test.each([
+  ['terminated', {}],
+  ['failed_to_start', { healthyAfterMs: Number.POSITIVE_INFINITY }],
+  ['crashed', { endsAfterMs: 300, code: 3 }],
+] as const)(
+  'S18: the port of an instance that is %s is free for the next',
+  async (end, behaviour) => {
+    const world = createAgentWorld({ behave: ({ id }) => (id === 'a' ? behaviour : {}) })
+    await world.start()
+    await world.assign([spec('a', { host_port: 8081 })], 1)
+    if (end === 'terminated') {
+      await world.untilPhase('a', 'started')
+      await world.assign([spec('a', { host_port: 8081, want: 'stop' })], 2)
+    }
+    await world.untilPhase('a', end)
+    await world.assign([spec('b', { host_port: 8081 })], 3)
+    await world.untilPhase('b', 'started')
+    expect(world.status('b')?.port).toBe(8081)
+  },
+)
+
 test('F06: failing checks make it unhealthy at once, passing ones healthy, too many kill it', async () => {
   const world = await running('a')
   world.machine.setHealthy('a', false)

@@ -28,7 +28,7 @@ async function cluster() {
   return { controller, folder }
 }
 
-test('M15, F03: fetches, starts and serves; kill -9 of the agent restarts nothing', async () => {
+test('M12, M15, F03: fetches, starts and serves; kill -9 of the agent restarts nothing', async () => {
   const { controller, folder } = await cluster()
   const first = startAgent(folder)
   controller.assign([controller.spec('a'), controller.spec('b')])

@@ -30,10 +30,14 @@ test.each([
   expect(err.split('\n')).toHaveLength(2)
 })
 
-test('help lists every command, and each has a help of its own', async () => {
+test('S28: help lists every command, and each has a help of its own', async () => {
   const all = await tucano('--help')
   expect(all.code).toBe(0)
   expect((await tucano()).out).toBe(all.out)
+  const names = commands.map(({ name }) => name)
+  const nodes = ['nodes', 'drain', 'undrain', 'unfreeze']
+  const services = ['services', 'deploy', 'ps', 'show', 'logs', 'scale', 'stop', 'start', 'rm']
+  expect(names).toEqual(expect.arrayContaining([...nodes, ...services, 'alerts', 'config']))
   for (const { name, summary } of commands) {
     expect(all.out).toContain(`\n  ${name}`)
     const one = await tucano('help', name)

@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { NodeView } from '#ctld/snapshot.ts'
 import type { Instance } from '#shared/model.ts'
 import { startOpenLoop } from '#test/helpers/open-loop.ts'
 import { type RealCluster, startCluster } from '#test/helpers/real-cluster.ts'
@@ -23,7 +24,7 @@ describe('three agents and a controller', () => {
     await cluster[Symbol.asyncDispose]()
   })
 
-  test('T03/M29/M30: concurrency 3 on three workers is one program each', () => {
+  test('M05/M19/T03/M29/M30: deployed over HTTP, 3 of it on 3 workers are one each', () => {
     expect(placed.map(({ node, state }) => `${node} ${state}`)).toEqual([
       'w1 started',
       'w2 started',
@@ -31,7 +32,7 @@ describe('three agents and a controller', () => {
     ])
   })
 
-  test('M36–M39/M04: a request reaches a program on the port that its agent gave it', async () => {
+  test('M36–M39/M03/M04/M22: users reach each program on the port that its agent gave it', async () => {
     const bodies = new Set<string>()
     for (let n = 0; n < 9; n += 1) bodies.add((await cluster.ask('trivial-js')).body)
     for (const { id } of placed) {
@@ -40,6 +41,32 @@ describe('three agents and a controller', () => {
         id,
       ).toBe(true)
     }
+  })
+
+  test('M28: the controller deploys, collects reports and routes requests, all the time', async () => {
+    const load = startOpenLoop({
+      url: cluster.balancerUrl,
+      host: 'trivial-js',
+      perSecond: PER_SECOND,
+    })
+    const receivedAt = async () => {
+      const { body } = await cluster.api<{ nodes: NodeView[] }>('GET', '/v1/nodes')
+      return body.nodes.map(({ silentMs }) => performance.now() - (silentMs ?? Infinity))
+    }
+    const before = await receivedAt()
+    const deployment = await cluster.deploy('html', { concurrency: 1 })
+    expect(deployment.state, JSON.stringify(deployment)).toBe('complete_running')
+    expect((await cluster.ask('html')).status).toBe(200)
+    await cluster.until('each node has reported again', async () => {
+      const now = await receivedAt()
+      return now.every((at, index) => at > (before[index] ?? Infinity) + 250)
+    })
+    await load.stop()
+    expect(load.bad()).toEqual([])
+    await cluster.api('DELETE', '/v1/services/html')
+    await cluster.until('it is forgotten', async () => {
+      return (await cluster.runtime()).configured_services.length === 1
+    })
   })
 
   test('F38/Q09: an unknown host is 404, at once', async () => {
@@ -105,7 +132,7 @@ describe('three agents and a controller', () => {
     expect(active_services.map(({ service }) => service)).toEqual(configured_services)
   })
 
-  test('F04/Q06: a program killed with -9 under load is restarted; no GET fails', async () => {
+  test('F04/M16/Q06: a program killed with -9 under load is restarted; no GET fails', async () => {
     const load = startOpenLoop({
       url: cluster.balancerUrl,
       host: 'trivial-js',

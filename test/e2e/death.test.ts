@@ -120,7 +120,7 @@ describe('with a mail server that wants TLS and a password', () => {
     expect(smtp.mails).toHaveLength(4)
   })
 
-  test('M45/Q13: a worker added to the file by hand that is not there is watched at once', async () => {
+  test('M06/M45/Q13: a worker added to the file by hand that is not there is watched at once', async () => {
     const { body } = await cluster.api<{ version: number; text: string }>('GET', '/v1/config')
     const text = body.text.replace(
       '  - { name: w3',

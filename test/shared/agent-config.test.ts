@@ -6,7 +6,7 @@ const small = 'name: w1\ncontroller: http://10.0.0.10:7070\n'
 const parse = (text: string) => parseAgentConfig(text, 'agent.yaml')
 const refusal = (text: string) => complaints(() => parse(text))
 
-test('M46: the smallest configuration, and every default', () => {
+test('M46/S01: the smallest configuration, and every default, its port among them', () => {
   expect(parse(small)).toEqual({
     name: 'w1',
     controller: 'http://10.0.0.10:7070',

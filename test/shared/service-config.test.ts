@@ -55,7 +55,7 @@ test.each([0, 22, 81, 1023, 65536, -1])('M49: port %s is refused, and why', (por
   )
 })
 
-test('Q18: a job is refused with a clear message', () => {
+test('M20/Q18: a job is refused with a clear message', () => {
   expect(refusal(withLine('kind: job'))).toBe(
     'service.yaml:5:1 kind: expected service (`job`, for work that ends, is reserved and not built), got "job"',
   )

@@ -140,7 +140,7 @@ describe('Q14: nothing is there twice', () => {
 })
 
 describe('defaults', () => {
-  test('of all that the smallest topology leaves out', () => {
+  test('S01: of all that the smallest topology leaves out, ports among it', () => {
     const config = parse(small)
     expect(config.api).toEqual({
       host: '10.0.0.10',

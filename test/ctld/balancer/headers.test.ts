@@ -18,7 +18,7 @@ function programSees(rawHeaders: string[], origin = stranger): Record<string, st
 }
 
 describe('what the program sees', () => {
-  test('Q20: nobody but the balancer says who the client is', () => {
+  test('Q20/S10: nobody but the balancer says who the client is', () => {
     const lies =
       'X-Tuc-Inst,X_Tuc_Inst,X-TUC-Admin,X-Forwarded-For,X-Forwarded-Port,X_Forwarded_For'
     const names = [...lies.split(','), 'Forwarded', 'X-Real-IP', 'X-Forwarded-Proto']
