@@ -7,7 +7,7 @@ import { messageOf } from '#shared/errors.ts'
 import { createLoop } from '#shared/loop.ts'
 import type { InstanceUsage, NodeMetrics } from '#shared/model.ts'
 import type { Ack, Report } from '#shared/wire.ts'
-import { nextRegularAt, nextReportAt, type Rhythm, statusOf } from './report.ts'
+import { nextRegularAt, nextReportAt, type Rhythm, statusesOf } from './report.ts'
 
 /** A machine too busy to be measured reports without new measurements. */
 export const SAMPLE_MS_MAX = 500
@@ -100,7 +100,6 @@ export function createMonitor(
   }
 
   function snapshot(): Report {
-    const processes = [...options.processes().values()]
     return {
       node: options.node,
       agent: { version: options.version, boot: programs.boot(), session },
@@ -108,9 +107,7 @@ export function createMonitor(
       interval_ms: options.intervalMs,
       ...options.obeyed(),
       ...(metrics === undefined ? {} : { metrics }),
-      instances: processes
-        .map((process) => statusOf(process, usage.get(process.page.id)))
-        .sort((a, b) => (a.id < b.id ? -1 : 1)),
+      instances: statusesOf([...options.processes().values()], usage),
     }
   }
 

@@ -2,12 +2,20 @@
 
 import { type Process, phaseOf } from '#agentd/runner/process.ts'
 import type { FailureDetail, InstanceUsage } from '#shared/model.ts'
-import { type InstanceStatus, LOG_LINE_MAX, LOG_TAIL_LINES_MAX } from '#shared/wire.ts'
+import {
+  type InstanceStatus,
+  LOG_LINE_MAX,
+  LOG_TAIL_LINES_MAX,
+  WIRE_BODY_BYTES_MAX,
+} from '#shared/wire.ts'
 
 /** Changes within this time go into one report. */
 export const GATHER_MS = 50
 /** A controller that does not answer is not called more often than this, but for changes. */
 export const FAILING_MS_MIN = 1_000
+/** Failures beyond this are told in brief: a report that is too large is refused as a whole. */
+export const FAILURES_BYTES_MAX = WIRE_BODY_BYTES_MAX / 2
+const BRIEF_LENGTH_MAX = 200
 const JITTER = 0.1
 const FIRST_MS_MAX = 500
 
@@ -35,7 +43,26 @@ export function nextRegularAt(rhythm: Rhythm, intervalMs: number, random: number
   return rhythm.regularAt + (rhythm.isFailing ? Math.max(interval, FAILING_MS_MIN) : interval)
 }
 
-export function statusOf(process: Process, usage: InstanceUsage | undefined): InstanceStatus {
+/** Sorted by id, and small enough to be sent, however much has failed at the same time. */
+export function statusesOf(
+  processes: readonly Process[],
+  usage: ReadonlyMap<string, InstanceUsage>,
+): InstanceStatus[] {
+  let bytes = 0
+  return processes
+    .map((process) => statusOf(process, usage.get(process.page.id)))
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .map((status) => {
+      const { failure } = status
+      if (failure === undefined) return status
+      const more = Buffer.byteLength(JSON.stringify(failure))
+      if (bytes + more > FAILURES_BYTES_MAX) return { ...status, failure: brief(failure) }
+      bytes += more
+      return status
+    })
+}
+
+function statusOf(process: Process, usage: InstanceUsage | undefined): InstanceStatus {
   const { page } = process
   const { id, spec, program } = page
   const phase = phaseOf(process)
@@ -72,4 +99,9 @@ function shortened(failure: FailureDetail): FailureDetail {
           log_tail: log_tail.slice(-LOG_TAIL_LINES_MAX).map((line) => line.slice(0, LOG_LINE_MAX)),
         }),
   }
+}
+
+/** Without what was printed: that can be read on the node. */
+function brief({ log_tail: _, last_probe: __, ...failure }: FailureDetail): FailureDetail {
+  return { ...failure, error: failure.error.slice(0, BRIEF_LENGTH_MAX) }
 }

@@ -2,9 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { statusesOf } from '#agentd/monitor/report.ts'
 import { createSensors } from '#agentd/monitor/sensors.io.ts'
 import { createUsage, parseStat } from '#agentd/monitor/usage.io.ts'
-import { reportSchema } from '#shared/wire.ts'
+import { newProcess } from '#agentd/runner/process.ts'
+import { reportSchema, WIRE_BODY_BYTES_MAX } from '#shared/wire.ts'
+import { spec } from '#test/agentd/agent-world.ts'
 
 describe('the sensors', () => {
   test('give what a report may carry', async () => {
@@ -85,5 +88,30 @@ describe('usage', () => {
   test('reads a stat line whose name has brackets and spaces', () => {
     const stat = '7 (a) R 1 (b) S 1 42 42 0 -1 4 0 0 0 0 1 2 3 4 20 0 1 0 5 4096 10 18446'
     expect(parseStat(stat)).toEqual({ pgid: 42, ticks: 10, pages: 10 })
+  })
+})
+
+describe('a report', () => {
+  const failed = (count: number, letter: string) =>
+    Array.from({ length: count }, (_, index) => {
+      const fresh = newProcess(spec(`i-${String(index).padStart(4, '0')}`))
+      const log_tail = Array.from({ length: 20 }, () => letter.repeat(2_000))
+      const failure = { error: letter.repeat(2_000), exit_code: 1, log_tail }
+      return { ...fresh, page: { ...fresh.page, ended: 'crashed' as const, failure } }
+    })
+
+  test('stays small enough to be taken when everything on the node has failed', () => {
+    const statuses = statusesOf(failed(2_000, 'ü'), new Map())
+    expect(statuses.map((status) => reportSchema.shape.instances.element.parse(status))).toEqual(
+      statuses,
+    )
+    expect(Buffer.byteLength(JSON.stringify(statuses))).toBeLessThan(0.9 * WIRE_BODY_BYTES_MAX)
+    expect(statuses.at(0)?.failure?.log_tail).toHaveLength(20)
+    expect(statuses.at(-1)?.failure).toEqual({ error: 'ü'.repeat(200), exit_code: 1 })
+  })
+
+  test('tells a few failures in full', () => {
+    const statuses = statusesOf(failed(10, 'x'), new Map())
+    expect(statuses.every(({ failure }) => failure?.log_tail?.length === 20)).toBe(true)
   })
 })
