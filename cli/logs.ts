@@ -156,6 +156,7 @@ async function followOne(
       isTold = true
     }
     if (signal.aborted || !(await stillLives(client, instance))) return
+    // Aborted, the pause ends at once, and the loop with it.
     await pause(AGAIN_MS, signal).catch(() => {})
   }
 }

@@ -167,7 +167,7 @@ async function untilReady(ports: Ports, ending: AbortSignal): Promise<void> {
   for (;;) {
     const response = await fetch(`${controllerUrl(ports)}/readyz`, {
       signal: AbortSignal.any([ending, AbortSignal.timeout(READY_MS)]),
-    }).catch(() => undefined)
+    }).catch(() => undefined) // Nothing listens there yet.
     await response?.body?.cancel()
     if (response?.ok === true || ending.aborted) return
     if (performance.now() >= ends) {

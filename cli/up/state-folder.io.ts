@@ -120,7 +120,7 @@ async function forget(path: string): Promise<void> {
 }
 
 async function makeWritable(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined)
+  const found = await lstat(path).catch(() => undefined) // It is gone meanwhile.
   if (found?.isDirectory() !== true) return
   await chmod(path, 0o700)
   for (const name of await readdir(path)) await makeWritable(join(path, name))
