@@ -27,6 +27,9 @@ export type ImagesNoun = Images &
 export function createImages(ports: ImagesPorts): ImagesNoun {
   const { log, shelf } = ports
   const works = new Map<string, Work>()
+  const removals = new Map<string, Promise<void>>()
+  /** Asked for since `retain` was last told what is in use. */
+  const asked = new Set<string>()
   const ended = new AbortController()
 
   function begin(key: string, image: Image): Work {
@@ -43,9 +46,19 @@ export function createImages(ports: ImagesPorts): ImagesNoun {
     return work
   }
 
+  /** Whoever asks for the build meanwhile waits: it must not be run while it is deleted. */
+  function remove(key: string): Promise<void> {
+    const removal = shelf.remove(key).finally(() => removals.delete(key))
+    const settled = removal.catch(() => undefined) // What is left of it counts as not built.
+    removals.set(key, settled)
+    return removal
+  }
+
   return {
     async prepare(image, onPhase) {
       const key = buildKey(image)
+      asked.add(image.digest)
+      await removals.get(key)
       const running = works.get(key)
       if (running === undefined && !ended.signal.aborted) {
         const folder = await shelf.find(key).catch((error: unknown) => {
@@ -61,10 +74,13 @@ export function createImages(ports: ImagesPorts): ImagesNoun {
     },
 
     async retain(digests) {
+      asked.clear()
       try {
-        for (const key of expiredBuilds(await shelf.finished(), digests)) {
-          if (works.has(key)) continue
-          await shelf.remove(key)
+        const builds = await shelf.finished()
+        for (const key of expiredBuilds(builds, digests)) {
+          const isWanted = builds.some((build) => build.key === key && asked.has(build.digest))
+          if (isWanted || works.has(key)) continue
+          await remove(key)
           log.info({ build: key }, 'build deleted: no instance uses it')
         }
         await shelf.sweep((key) => works.has(key))

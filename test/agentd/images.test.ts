@@ -182,6 +182,41 @@ describe('retention', () => {
     expect(readdirSync(join(at, 'work'))).toEqual([])
   })
 
+  test.each(['finished', 'remove'] as const)(
+    'leaves whole what is asked for while it is under way (in %s)',
+    async (held) => {
+      const { ports, image } = await newAgent()
+      const wanted = Array.from({ length: 4 }, () => image([]))
+      const reached = Promise.withResolvers<void>()
+      const gate = Promise.withResolvers<void>()
+      let isHeld = false
+      const wait = async (where: string) => {
+        if (!isHeld || where !== held) return
+        reached.resolve()
+        await gate.promise
+      }
+      const noun = createImages({
+        ...ports,
+        shelf: {
+          ...ports.shelf,
+          finished: () => wait('finished').then(ports.shelf.finished),
+          remove: (key) => wait('remove').then(() => ports.shelf.remove(key)),
+        },
+      })
+      onTestFinished(() => noun[Symbol.asyncDispose]())
+      for (const each of wanted) await noun.prepare(each, silent)
+      isHeld = true
+
+      const retained = noun.retain(new Set())
+      await reached.promise
+      const prepared = Promise.all(wanted.map((each) => noun.prepare(each, silent)))
+      if (held === 'finished') await prepared
+      gate.resolve()
+      await retained
+      for (const { folder } of await prepared) expect(existsSync(folder)).toBe(true)
+    },
+  )
+
   test('is decided by the time of the build', () => {
     const build = (key: string, builtAt: number) => ({ key, digest: key, builtAt })
     const all = [build('a', 1), build('b', 3), build('c', 2), build('d', 3)]
