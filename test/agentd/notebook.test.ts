@@ -1,13 +1,13 @@
 // What an agent knows again after a crash, on the machine's disk and on the fake one.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { openNotebook } from '#agentd/notebook.io.ts'
 import type { InstancePage, Notebook } from '#agentd/ports.ts'
 import type { AssignedInstance, Assignment } from '#shared/wire.ts'
 import { createFakeNotebook } from '#test/fakes/notebook.ts'
 import { seeded } from '#test/helpers/stored.ts'
-import { tempFolder } from '#test/helpers/temp-folder.ts'
+import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 type Desk = {
   open(): Promise<Notebook>
@@ -16,11 +16,9 @@ type Desk = {
 }
 
 const SEEDS = 300
-const folders = new DisposableStack()
-afterAll(() => folders.dispose())
 
 function realDesk(): Desk {
-  const folder = folders.use(tempFolder()).path
+  const folder = temporaryFolder()
   return {
     open: () => openNotebook(folder),
     damage(name) {

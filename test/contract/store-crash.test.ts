@@ -9,7 +9,7 @@ import { openStore } from '#ctld/discovery/store.io.ts'
 import type { Loaded, Store } from '#ctld/ports.ts'
 import { createFakeStorage } from '#test/fakes/store.ts'
 import { anEvent, changes, nthCommit, seeded } from '#test/helpers/stored.ts'
-import { tempFolder } from '#test/helpers/temp-folder.ts'
+import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const clock = { wall: () => 1_000 }
 const KILLS = 50
@@ -40,13 +40,13 @@ describe('a crash', () => {
   )
 
   test(`F02: kill -9 of a writer at ${KILLS} random points loses no acknowledged commit`, async () => {
-    using folder = tempFolder()
+    const folder = temporaryFolder()
     const seed = Number(process.env.SEED ?? Date.now())
     const random = seeded(seed)
     const acked = new Set<number>()
 
     for (let round = 0; round < KILLS; round++) {
-      const writer = startFixture('store-writer.ts', folder.path)
+      const writer = startFixture('store-writer.ts', folder)
       const stopAfter = 1 + Math.floor(random() * 25)
       let lines = 0
       for await (const line of createInterface({ input: writer.stdout })) {
@@ -56,7 +56,7 @@ describe('a crash', () => {
       await writer.ended
       expect(lines, 'commits of this round').toBeGreaterThanOrEqual(stopAfter)
 
-      await using store = await opened(folder.path)
+      await using store = await opened(folder)
       expectWhole(await store.load(), Math.max(...acked), `SEED=${seed}, round ${round}`)
       const known = new Set((await store.events(0, 10_000)).map(({ cursor }) => cursor))
       expect([...acked].filter((cursor) => !known.has(cursor))).toEqual([])
@@ -87,16 +87,16 @@ describe('F18: a full disk', () => {
   test.runIf(canMount())(
     'does so on a real one',
     async () => {
-      using folder = tempFolder()
+      const folder = temporaryFolder()
       const script = 'mount -t tmpfs -o size=512k none "$1" && exec "$2" "$3" "$1"'
       const fixture = `${import.meta.dirname}/../fixtures/store-on-full-disk.ts`
       const run = spawnSync(
         'unshare',
-        ['-m', 'sh', '-c', script, 'sh', folder.path, process.execPath, fixture],
+        ['-m', 'sh', '-c', script, 'sh', folder, process.execPath, fixture],
         { encoding: 'utf8', timeout: 60_000 },
       )
       expect(run.stderr).toBe('')
-      const words = `no space left on ${folder.path}: free some space; writes are refused until then`
+      const words = `no space left on ${folder}: free some space; writes are refused until then`
       expect(JSON.parse(run.stdout)).toEqual({
         documentCommit: `store_failed: ${words}`,
         recordsCommit: `store_failed: ${words}`,

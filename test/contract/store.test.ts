@@ -1,7 +1,7 @@
 // What every Store promises, asked of the real one and of the fake.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DOCUMENT_FORMAT } from '#ctld/discovery/document.ts'
 import { DEPLOYMENTS_MAX, EVENTS_MAX, INSTANCES_FINAL_MAX } from '#ctld/discovery/records.ts'
 import { openStore } from '#ctld/discovery/store.io.ts'
@@ -18,7 +18,7 @@ import {
   nthCommit,
   seeded,
 } from '#test/helpers/stored.ts'
-import { tempFolder } from '#test/helpers/temp-folder.ts'
+import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 type Storage = {
   open(): Promise<Store>
@@ -29,11 +29,9 @@ type Storage = {
 
 const clock = { wall: () => 1_000 }
 const MUTATIONS = 500
-const cleanup = new DisposableStack()
-afterAll(() => cleanup.dispose())
 
 function realStorage(): Storage {
-  const folder = cleanup.use(tempFolder()).path
+  const folder = temporaryFolder()
   const path = `${folder}/state.json`
   return {
     open: () => openStore({ folder }),

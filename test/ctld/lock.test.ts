@@ -7,22 +7,22 @@ import { hostname } from 'node:os'
 import { createInterface } from 'node:readline'
 import { expect, test, vi } from 'vitest'
 import { openStore } from '#ctld/discovery/store.io.ts'
-import { tempFolder } from '#test/helpers/temp-folder.ts'
+import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
 const FIXTURE = `${import.meta.dirname}/../fixtures/store-holder.ts`
 
 test('F26: a second controller on a data folder ends within 1 s, naming who holds it', async () => {
-  using folder = tempFolder()
-  await using first = await startController(folder.path)
+  const folder = temporaryFolder()
+  await using first = await startController(folder)
   expect(first.said).toBe('open')
 
-  await using second = await startController(folder.path)
+  await using second = await startController(folder)
   const refusal = JSON.parse(second.said)
   expect(refusal.code).toBe('data_locked')
   expect(refusal.message).toBe(
-    `the data folder ${folder.path} is in use by process ${first.pid} on ${hostname()}: ` +
+    `the data folder ${folder} is in use by process ${first.pid} on ${hostname()}: ` +
       'stop that controller first, or give this one a folder of its own',
   )
   expect(refusal.tookMs).toBeLessThanOrEqual(1_000)
@@ -30,32 +30,32 @@ test('F26: a second controller on a data folder ends within 1 s, naming who hold
 })
 
 test('F26: kill -9 of the holder frees the folder at once, again and again', async () => {
-  using folder = tempFolder()
+  const folder = temporaryFolder()
   for (let round = 0; round < 3; round++) {
-    const holder = await startController(folder.path)
+    const holder = await startController(folder)
     expect(holder.said).toBe('open')
     await holder[Symbol.asyncDispose]()
-    expect(statSync(`${folder.path}/lock.json`).size).toBeGreaterThan(0)
+    expect(statSync(`${folder}/lock.json`).size).toBeGreaterThan(0)
   }
-  const store = await openStore({ folder: folder.path })
+  const store = await openStore({ folder })
   await store.close()
 })
 
 test('F26: one process cannot open a folder twice, and can again once it closed it', async () => {
-  using folder = tempFolder()
-  const first = await openStore({ folder: folder.path })
-  await expect(openStore({ folder: folder.path })).rejects.toMatchObject({
+  const folder = temporaryFolder()
+  const first = await openStore({ folder })
+  await expect(openStore({ folder })).rejects.toMatchObject({
     code: 'data_locked',
     message: expect.stringContaining(`process ${process.pid} on ${hostname()}`),
   })
   await first.close()
-  const second = await openStore({ folder: folder.path })
+  const second = await openStore({ folder })
   await second.close()
 })
 
 test('creates the data folder and its files for their owner alone', async () => {
-  using folder = tempFolder()
-  const path = `${folder.path}/deep/data`
+  const folder = temporaryFolder()
+  const path = `${folder}/deep/data`
   const store = await openStore({ folder: path })
   await store.commit({
     instances: { put: [], remove: [] },
@@ -63,7 +63,7 @@ test('creates the data folder and its files for their owner alone', async () => 
     events: [],
   })
   expect(statSync(path).mode & 0o777).toBe(0o700)
-  expect(statSync(`${folder.path}/deep`).mode & 0o777).toBe(0o700)
+  expect(statSync(`${folder}/deep`).mode & 0o777).toBe(0o700)
   await store.close()
 })
 

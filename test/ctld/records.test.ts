@@ -13,7 +13,7 @@ import { expect, test } from 'vitest'
 import { openStore } from '#ctld/discovery/store.io.ts'
 import type { Loaded } from '#ctld/ports.ts'
 import { aDocument, anEvent, anInstance, changes, seeded } from '#test/helpers/stored.ts'
-import { tempFolder } from '#test/helpers/temp-folder.ts'
+import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const DAMAGES = 100
 const instances = Array.from({ length: 200 }, (_, n) =>
@@ -21,15 +21,15 @@ const instances = Array.from({ length: 200 }, (_, n) =>
 )
 
 test('a damaged database is kept aside and started anew, or holds all that it held', async () => {
-  using folder = await filledFolder()
-  const path = `${folder.path}/records.db`
-  copyFileSync(path, `${folder.path}/good`)
+  const folder = await filledFolder()
+  const path = `${folder}/records.db`
+  copyFileSync(path, `${folder}/good`)
   let damagesFound = 0
 
   for (let seed = 0; seed < DAMAGES; seed++) {
-    copyFileSync(`${folder.path}/good`, path)
+    copyFileSync(`${folder}/good`, path)
     damage(path, seeded(seed))
-    const loaded = await reload(folder.path)
+    const loaded = await reload(folder)
     expect(loaded.document, `seed ${seed}`).toEqual(aDocument(1))
     if (loaded.notices.length === 0) {
       // Bytes that mean nothing: free space, counters.
@@ -43,54 +43,52 @@ test('a damaged database is kept aside and started anew, or holds all that it he
     )
   }
   expect(damagesFound).toBeGreaterThan(DAMAGES / 2)
-  expect(readdirSync(folder.path).some((name) => name.startsWith('records.db.unreadable-'))).toBe(
-    true,
-  )
+  expect(readdirSync(folder).some((name) => name.startsWith('records.db.unreadable-'))).toBe(true)
 }, 60_000)
 
 test('a database that was started anew takes commits', async () => {
-  using folder = await filledFolder()
-  writeFileSync(`${folder.path}/records.db`, 'this is not a database, though it is long enough')
-  const store = await openStore({ folder: folder.path })
+  const folder = await filledFolder()
+  writeFileSync(`${folder}/records.db`, 'this is not a database, though it is long enough')
+  const store = await openStore({ folder })
   expect((await store.load()).notices).toHaveLength(1)
   await store.commit(changes({ instances: { put: [anInstance('new')], remove: [] } }))
   await store.close()
-  const loaded = await reload(folder.path)
+  const loaded = await reload(folder)
   expect(loaded.instances).toEqual([anInstance('new')])
   expect(loaded.notices).toEqual([])
 })
 
 test('says so when the records are gone while the document is there', async () => {
-  using folder = await filledFolder()
-  rmSync(`${folder.path}/records.db`)
-  const loaded = await reload(folder.path)
+  const folder = await filledFolder()
+  rmSync(`${folder}/records.db`)
+  const loaded = await reload(folder)
   expect(loaded.document).toEqual(aDocument(1))
   expect(loaded.instances).toEqual([])
   expect(loaded.notices.join()).toContain('the records beside')
 })
 
 test('F20: refuses to start with no document beside records of instances', async () => {
-  using folder = await filledFolder()
-  rmSync(`${folder.path}/state.json`)
-  await expect(reload(folder.path)).rejects.toMatchObject({
+  const folder = await filledFolder()
+  rmSync(`${folder}/state.json`)
+  await expect(reload(folder)).rejects.toMatchObject({
     code: 'store_failed',
     message: expect.stringMatching(/state\.json is missing.*records of 200 instances/),
   })
 })
 
 test('refuses records of another format and names both', async () => {
-  using folder = await filledFolder()
-  const database = new DatabaseSync(`${folder.path}/records.db`)
+  const folder = await filledFolder()
+  const database = new DatabaseSync(`${folder}/records.db`)
   database.exec('PRAGMA user_version = 2')
   database.close()
-  await expect(openStore({ folder: folder.path })).rejects.toThrow(
+  await expect(openStore({ folder })).rejects.toThrow(
     'records.db has format 2; this version of Tucano reads format 1',
   )
 })
 
 async function filledFolder() {
-  const folder = tempFolder()
-  const store = await openStore({ folder: folder.path })
+  const folder = temporaryFolder()
+  const store = await openStore({ folder })
   await store.commit(
     changes({
       document: aDocument(1),

@@ -1,15 +1,12 @@
 // The one thing that keeps state: durable, with its backup, and never taken for what it is not.
 
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { machineDisk } from '#shared/disk.io.ts'
 import type { Disk } from '#shared/disk.ts'
 import { type DurableFile, readDurable, removeDurable, writeDurable } from '#shared/durable-file.ts'
 import { createFakeDisk } from '#test/fakes/disk.ts'
 import { seeded } from '#test/helpers/stored.ts'
-import { tempFolder } from '#test/helpers/temp-folder.ts'
-
-const folders = new DisposableStack()
-afterAll(() => folders.dispose())
+import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const clock = { wall: () => 1_700 }
 const SEEDS = 300
@@ -155,7 +152,5 @@ test('what was removed does not come back after a power cut', async () => {
 })
 
 function inTempFolder(): { disk: Disk; folder: string } {
-  const folder = tempFolder()
-  folders.use(folder)
-  return { disk: machineDisk, folder: folder.path }
+  return { disk: machineDisk, folder: temporaryFolder() }
 }

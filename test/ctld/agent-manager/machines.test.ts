@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createMachines, OUTPUT_TAIL_MAX } from '#ctld/agent-manager/machines.io.ts'
 import type { TucanoError } from '#shared/errors.ts'
-import { tempFolder } from '#test/helpers/temp-folder.ts'
+import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const machines = createMachines()
 const failureOf = (command: string[], timeoutMs = 10_000) =>
@@ -15,8 +15,8 @@ const failureOf = (command: string[], timeoutMs = 10_000) =>
   )
 
 test('Q05: a restart command is run as it is written, without a shell', async () => {
-  using folder = tempFolder()
-  const file = join(folder.path, 'made $(touch evil); x')
+  const folder = temporaryFolder()
+  const file = join(folder, 'made $(touch evil); x')
   await machines.restart(['touch', file], 10_000)
   expect(existsSync(file)).toBe(true)
 })
@@ -35,8 +35,8 @@ test('a command that cannot be started, or is empty, is an error in words', asyn
 })
 
 test('a command that takes too long is killed with all that it started', async () => {
-  using folder = tempFolder()
-  const file = join(folder.path, 'pid')
+  const folder = temporaryFolder()
+  const file = join(folder, 'pid')
   const script = `sleep 1000 & echo $! > ${file}; wait`
   const error = await failureOf(['sh', '-c', script], 1_500)
   expect(error).toMatchObject({ code: 'timeout', message: 'sh took longer than 1500 ms' })
@@ -44,8 +44,8 @@ test('a command that takes too long is killed with all that it started', async (
 })
 
 test('a command that leaves a program running has ended all the same', async () => {
-  using folder = tempFolder()
-  const file = join(folder.path, 'pid')
+  const folder = temporaryFolder()
+  const file = join(folder, 'pid')
   await machines.restart(['sh', '-c', `sleep 1000 & echo $! > ${file}`], 10_000)
   const pid = Number(readFileSync(file, 'utf8'))
   expect(isAlive(pid)).toBe(true)
