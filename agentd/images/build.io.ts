@@ -33,13 +33,14 @@ export async function runBuild(
   await mkdir(temporary, { recursive: true })
   const env = { ...environment, HOME: job.folder, TMPDIR: temporary, [BUILD_MARK]: job.mark }
 
+  await using handle = await open(job.logFile, 'w', 0o600)
+  const sink = { handle, output: capOutput() }
   const deadline = new AbortController()
   const timer = setTimeout(() => deadline.abort(), job.timeoutMs)
   const watch = {
     signal: AbortSignal.any([signal, deadline.signal]),
     isLate: () => deadline.signal.aborted,
   }
-  const sink = { handle: await open(job.logFile, 'w', 0o600), output: capOutput() }
   try {
     for (const command of job.commands) {
       const end = await runCommand(command, job, env, { sink, watch })
@@ -48,9 +49,8 @@ export async function runBuild(
     return { kind: 'done' }
   } finally {
     clearTimeout(timer)
-    await sink.handle.appendFile(sink.output.end())
-    await sink.handle.close()
     await rm(temporary, { recursive: true, force: true })
+    await handle.appendFile(sink.output.end())
   }
 }
 

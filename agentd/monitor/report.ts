@@ -19,6 +19,8 @@ const BRIEF_LENGTH_MAX = 200
 const JITTER = 0.1
 const FIRST_MS_MAX = 500
 
+type Failure = NonNullable<InstanceStatus['failure']>
+
 export type Rhythm = {
   /** When the last regular report began; undefined: none yet. */
   regularAt: number | undefined
@@ -102,6 +104,6 @@ function shortened(failure: FailureDetail): FailureDetail {
 }
 
 /** Without what was printed: that can be read on the node. */
-function brief({ log_tail: _, last_probe: __, ...failure }: FailureDetail): FailureDetail {
+function brief({ log_tail: _, last_probe: __, ...failure }: Failure): Failure {
   return { ...failure, error: failure.error.slice(0, BRIEF_LENGTH_MAX) }
 }

@@ -41,12 +41,21 @@ export function watchEnds(
     if (known === undefined) return
     const { mark, isChild } = known
     // In this order: what its shell wrote, it wrote before it ended.
-    const runs = isRunning(mark, boot)
+    const runs = seemsToRun(mark)
     const end = await readExit(places, id, mark)
     if (end !== undefined && runs && looks < LEAVE_LOOKS_MAX) {
       setTimeout(() => void look(id, looks + 1), LEAVE_MS).unref()
     } else if (end !== undefined) tell(id, mark, end)
     else if (!runs && !isChild) tell(id, mark, { code: undefined, signal: undefined })
+  }
+
+  /** One that cannot be looked at now is looked at again. */
+  function seemsToRun(mark: ProgramMark): boolean {
+    try {
+      return isRunning(mark, boot)
+    } catch {
+      return true
+    }
   }
 
   function tell(id: string, mark: ProgramMark, end: ProgramEnd): void {

@@ -2,7 +2,7 @@
 // keeps the order in which lines were printed. It is rotated by copy and truncation, which no
 // program notices (decision 0004), to `output.log.1` (newest) up to `output.log.9`.
 
-import { watch } from 'node:fs'
+import { type FSWatcher, watch } from 'node:fs'
 import {
   copyFile,
   type FileHandle,
@@ -93,11 +93,10 @@ export async function* follow(
   lines: number,
   signal: AbortSignal,
 ): AsyncGenerator<string, void, undefined> {
-  const handle = await open(path, 'r').catch(nothingWhenAbsent)
+  await using handle = await open(path, 'r').catch(nothingWhenAbsent)
   if (handle === undefined) throw new TucanoError('not_found', 'there is no output yet')
   const news = createBell()
-  const watcher = watch(path, news.ring)
-  watcher.on('error', news.ring) // Without events the poll below still finds what is new.
+  const watcher = watchFile(path, news.ring)
   signal.addEventListener('abort', news.ring)
   try {
     const position = await lastLineStart(handle, (await handle.stat()).size)
@@ -106,11 +105,8 @@ export async function* follow(
     while (!signal.aborted) {
       const { size, nlink } = await handle.stat()
       if (size < reader.position()) {
-        const rotated = await open(`${path}.1`, 'r').catch(nothingWhenAbsent)
-        if (rotated !== undefined) {
-          yield* reader.read(rotated, (await rotated.stat()).size)
-          await rotated.close()
-        }
+        await using rotated = await open(`${path}.1`, 'r').catch(nothingWhenAbsent)
+        if (rotated !== undefined) yield* reader.read(rotated, (await rotated.stat()).size)
         reader.restart()
       }
       yield* reader.read(handle, size)
@@ -119,8 +115,18 @@ export async function* follow(
     }
   } finally {
     signal.removeEventListener('abort', news.ring)
-    watcher.close()
-    await handle.close()
+    watcher?.close()
+  }
+}
+
+/** undefined: it is gone, or too much is watched already. The poll finds what is new all the same. */
+function watchFile(path: string, ring: () => void): FSWatcher | undefined {
+  try {
+    const watcher = watch(path, ring)
+    watcher.on('error', ring)
+    return watcher
+  } catch {
+    return undefined
   }
 }
 

@@ -31,7 +31,10 @@ function readStat(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return undefined // It is gone.
+  } catch (error) {
+    // It is gone. Anything else, such as too many open files, must not make it look so.
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined
+    throw error
   }
 }

@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import {
@@ -19,6 +28,16 @@ const lines = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, n) => `line ${from + n}`)
 const text = (from: number, to: number) => `${lines(from, to).join('\n')}\n`
 const small = { bytesMax: 1_000, filesMax: 3 }
+
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)]
+    } catch {
+      return [] // The one that read the folder.
+    }
+  })
+}
 
 function newLog(content = ''): string {
   const path = logPath(temporaryFolder())
@@ -160,6 +179,18 @@ describe('following', () => {
     const gone = two.shown.next()
     await dropLogs(path)
     expect((await gone).done).toBe(true)
+  })
+
+  test('leaves no file open for a reader who goes away in the middle of a rotated one', async () => {
+    const path = newLog(text(1, 1))
+    const { shown } = start(path, 1)
+    await take(shown, 1)
+    appendFileSync(path, text(2, 9))
+    await rotateIfNeeded(path, { bytesMax: 55, filesMax: 3 })
+    expect(await take(shown, 1)).toEqual(['line 2'])
+    expect(openFiles()).toContain(`${path}.1`)
+    await shown.return()
+    expect(openFiles().filter((file) => file.startsWith(path))).toEqual([])
   })
 
   test('says so when there is no output', async () => {

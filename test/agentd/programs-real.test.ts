@@ -88,6 +88,14 @@ test('F04: a program and its shell that were killed outright are missed within a
   expect((await end).end).toEqual({ code: undefined, signal: undefined })
 })
 
+test('F35: an agent that is out of files does not take a running program for dead', async () => {
+  const fixture = join(fixtures, 'out-of-files.ts')
+  const child = spawn('sh', ['-c', 'ulimit -n 100; exec "$@"', 'sh', process.execPath, fixture])
+  const said: string[] = []
+  for await (const line of createInterface(child.stdout)) said.push(line)
+  expect(said).toEqual(['true', 'EMFILE', 'EMFILE'])
+})
+
 test('F03: a program outlives the agent that started it by kill -9, and is adopted', async () => {
   const dataFolder = temporaryFolder()
   const starter = spawn(
