@@ -36,7 +36,7 @@ export function deploy(
     plan = planOf(world, given.routed, now)
   }
   obey(world, plan, given.newId, now)
-  foldOld(world)
+  foldOld(world, now)
   const wellAt = followDeployments(world, now)
   return { pending: plan.pending, wakeAt: Math.min(plan.wakeAt, wellAt) }
 }

@@ -45,7 +45,7 @@ function runningOf(
   service: Service | undefined,
   mine: readonly Instance[],
 ): Standing {
-  const wanted = service?.config.concurrency ?? 0
+  const wanted = service?.desired === 'running' ? service.config.concurrency : 0
   const programRevision = service?.programRevision ?? was.revision
   const current = mine.filter((instance) => instance.revision >= programRevision)
   const serving = current.filter(isServing).length
@@ -57,11 +57,12 @@ function runningOf(
   ).length
   const tally = `${serving} of ${wanted} running`
   const holding = current.filter(isHolding).length
-  if (failed > 0 && holding === serving) {
-    return { state: 'incomplete_running', why: `${tally}, ${failed} failed to start` }
-  }
+  // First, because what crashed may have been replaced.
   if (serving >= wanted && leaving === 0 && holding <= wanted) {
     return { state: 'complete_running', why: tally }
+  }
+  if (failed > 0 && holding === serving) {
+    return { state: 'incomplete_running', why: `${tally}, ${failed} failed to start` }
   }
   if (failed > 0) return { state: 'partial_err', why: `${tally}, ${failed} failed` }
   if (serving > 0) return { state: 'partial_ok', why: tally }

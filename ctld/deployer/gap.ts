@@ -231,12 +231,22 @@ function heldLost(lost: readonly Instance[], facts: Facts, now: number) {
   return result
 }
 
+/** It ended badly in this deployment: while it counts, its place is not simply filled again. */
+export function stillCounts(instance: Instance, service: Service, now: number): boolean {
+  if (instance.deployment !== service.deployment) return false
+  if (instance.state === 'failed_to_start') return true
+  return isCrashLoop(instance) && now - instance.changedAt < CRASH_PAUSE_MS_MAX
+}
+
+function isCrashLoop({ state, restarts }: Instance): boolean {
+  return state === 'unexpected_crashed' && restarts >= CRASH_LOOP_RESTARTS
+}
+
 /** A service in a crash loop starts again on another worker, but ever more slowly (F05, Q06). */
 function crashPause(service: Service, mine: readonly Instance[], now: number) {
   const result = { count: 0, pending: [] as Pending[], wakeAt: Number.POSITIVE_INFINITY }
   const crashed = mine
-    .filter((instance) => instance.state === 'unexpected_crashed')
-    .filter((instance) => instance.restarts >= CRASH_LOOP_RESTARTS)
+    .filter(isCrashLoop)
     .filter((instance) => instance.deployment === service.deployment)
     .toSorted((a, b) => a.changedAt - b.changedAt)
   for (const [index, instance] of crashed.entries()) {

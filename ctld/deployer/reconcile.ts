@@ -184,8 +184,9 @@ function retriesOf(
     const stays =
       instance.attempt < TRIES_PER_NODE &&
       seats.some((seat) => seat.name === instance.node && seat.closed === undefined)
-    // It left its seat with its failure: it must not stand in its own way.
-    const node = stays ? instance.node : nextAfter(instance.node, needOf(service), seats)
+    const need = needOf(service)
+    const free = seats.map((seat) => (seat.name === instance.node ? withoutOne(seat, need) : seat))
+    const node = stays ? instance.node : nextAfter(instance.node, need, free)
     if (node === undefined) {
       result.pending.push({ service: service.name, count: 1, why: 'no worker for its next try' })
     } else {
@@ -194,6 +195,17 @@ function retriesOf(
     }
   }
   return result
+}
+
+/** It left its seat with its failure: it must not stand in its own way. */
+function withoutOne(seat: Seat, { service, staticPort }: Need): Seat {
+  const count = (seat.counts.get(service) ?? 1) - 1
+  const ports = [...seat.ports].filter((port) => port !== staticPort || count > 0)
+  return {
+    ...seat,
+    counts: new Map(seat.counts).set(service, count),
+    ports: new Set(ports),
+  }
 }
 
 function needOf(service: Service): Need {

@@ -7,6 +7,7 @@ import { TucanoError } from '#shared/errors.ts'
 import type { ControllerConfig, Deployment, Service, ServiceConfig } from '#shared/model.ts'
 import { diffTopology } from '#shared/topology.ts'
 import { CONFIG_HISTORY_MAX } from './document.ts'
+import { FORMER_KEPT_MAX } from './fold-instance.ts'
 import { foldLeaving, foldThaw, foldTopology } from './fold-node.ts'
 import { factsOf, setFacts, tellNews, type World } from './world.ts'
 
@@ -218,11 +219,12 @@ function keptRevisions(world: World, service: Service | undefined): Service['rev
 }
 
 function forgetDeployments(world: World, service: string): void {
-  const mine = world.tables.deployments
-    .values()
-    .filter((deployment) => deployment.service === service)
-    .toSorted((a, b) => b.createdAt - a.createdAt)
-  for (const old of mine.slice(DEPLOYMENTS_KEPT_MAX)) world.tables.deployments.remove(old.id)
+  const { deployments, services } = world.tables
+  const all = deployments.values().toSorted((a, b) => b.createdAt - a.createdAt)
+  const mine = all.filter((deployment) => deployment.service === service)
+  const former = all.filter((deployment) => services.get(deployment.service) === undefined)
+  const old = [...mine.slice(DEPLOYMENTS_KEPT_MAX), ...former.slice(FORMER_KEPT_MAX)]
+  for (const { id } of old) deployments.remove(id)
 }
 
 function drain(world: World, node: string, drained: boolean, now: number): CommandResult {

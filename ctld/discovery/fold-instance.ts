@@ -1,12 +1,14 @@
 // Folds what happened to one instance into the tables, and tells of it.
 
-import { CRASH_LOOP_RESTARTS } from '#ctld/deployer/gap.ts'
+import { CRASH_LOOP_RESTARTS, stillCounts } from '#ctld/deployer/gap.ts'
 import { type InstanceEvent, isFinal, nextInstance } from '#ctld/deployer/instance.ts'
 import type { Instance, Service } from '#shared/model.ts'
 import { tellNews, type World } from './world.ts'
 
 /** Final instances that are kept for each service, newest first: failures stay visible (S25). */
 export const FINAL_KEPT_MAX = 20
+/** Records that are kept of all removed services together, newest first. */
+export const FORMER_KEPT_MAX = 200
 
 export function foldInstance(world: World, id: string, event: InstanceEvent, now: number): void {
   const was = world.tables.instances.get(id)
@@ -68,12 +70,16 @@ export function foldPlaced(
   })
 }
 
-/** Keeps the newest final instances of each service and forgets the others. */
-export function foldOld(world: World): void {
-  const finals = world.tables.instances.values().filter(isFinal)
-  for (const mine of Map.groupBy(finals, (instance) => instance.service).values()) {
-    const old = mine.toSorted((a, b) => b.changedAt - a.changedAt).slice(FINAL_KEPT_MAX)
-    for (const { id } of old) world.tables.instances.remove(id)
+/** Forgets the old final instances, but none that still counts for its service. */
+export function foldOld(world: World, now: number): void {
+  const { instances, services } = world.tables
+  const finals = instances.values().filter(isFinal)
+  for (const [service, mine] of Map.groupBy(finals, (one) => services.get(one.service))) {
+    const max = service === undefined ? FORMER_KEPT_MAX : FINAL_KEPT_MAX
+    for (const instance of mine.toSorted((a, b) => b.changedAt - a.changedAt).slice(max)) {
+      if (service !== undefined && stillCounts(instance, service, now)) continue
+      instances.remove(instance.id)
+    }
   }
 }
 
