@@ -19,7 +19,7 @@ import { type Balancer, createBalancer } from './balancer/balancer.ts'
 import type { Command } from './commands.ts'
 import { createOrders, deploy } from './deployer/deployer.ts'
 import { foldCommand, foldConfig, refuseStale } from './discovery/fold-command.ts'
-import { foldTopology } from './discovery/fold-node.ts'
+import { foldDeaths, foldTopology } from './discovery/fold-node.ts'
 import { foldReport } from './discovery/fold-report.ts'
 import { createKeeper } from './discovery/keeper.ts'
 import { snapshotOf } from './discovery/view.ts'
@@ -92,6 +92,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     const born = createWorld(loaded, boot.config, now)
     await takeConfig(born, now)
     foldTopology(born, now)
+    foldDeaths(born, now)
     const { incidents, outbox } = factsOf(born)
     notifier.restore({ incidents, outbox })
     keeper.startAt(loaded.lastEventCursor)

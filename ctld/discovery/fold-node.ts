@@ -5,7 +5,16 @@ import { isFinal } from '#ctld/deployer/instance.ts'
 import type { Machine, NodeState } from '#shared/model.ts'
 import type { NodeMark } from './document.ts'
 import { foldInstance } from './fold-instance.ts'
-import { factsOf, seenOf, setFacts, tellNews, unseen, type World, workersOf } from './world.ts'
+import {
+  factsOf,
+  isDown,
+  seenOf,
+  setFacts,
+  tellNews,
+  unseen,
+  type World,
+  workersOf,
+} from './world.ts'
 
 /** Gives each worker of the topology its mark, and forgets those that left and are empty. */
 export function foldTopology(world: World, now: number): void {
@@ -24,6 +33,13 @@ export function foldTopology(world: World, now: number): void {
     }
     if (!isEmpty(world, mark.name) && mark.leaving !== null) continue
     forgetNode(world, mark, now)
+  }
+}
+
+/** The former life may have ended when a death was on disk and what it cost was not yet. */
+export function foldDeaths(world: World, now: number): void {
+  for (const mark of world.tables.nodes.values().filter(isDown)) {
+    loseInstances(world, mark.name, mark.why, now)
   }
 }
 

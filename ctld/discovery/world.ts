@@ -108,14 +108,25 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     startedAt: now,
     isRebuilding: loaded.instances.length === 0 && (document?.services.length ?? 0) > 0,
   }
+  const ran = new Set(loaded.instances.filter(isStarted).map(({ node }) => node))
   for (const mark of document?.nodes ?? []) {
-    const wasSeen = mark.state === 'alive' || mark.state === 'suspect'
+    // Unknown, but something ran there: the former life ended before it could report to that one.
+    const wasThere = mark.state === 'unknown' && ran.has(mark.name)
+    const wasSeen = mark.state === 'alive' || mark.state === 'suspect' || wasThere
     tables.nodes.put(mark.name, wasSeen ? { ...mark, state: 'unknown' } : mark)
     const seen = unseen(now)
-    const isDown = mark.state === 'reviving' || mark.state === 'dead'
-    world.seen.set(mark.name, { ...seen, wasSeen, downAt: isDown ? now : undefined })
+    world.seen.set(mark.name, { ...seen, wasSeen, downAt: isDown(mark) ? now : undefined })
   }
   return world
+}
+
+/** Confirmed dead, whether or not it is being restarted. */
+export function isDown({ state }: NodeMark): boolean {
+  return state === 'reviving' || state === 'dead'
+}
+
+function isStarted({ state }: Instance): boolean {
+  return state === 'started'
 }
 
 /** The controller died between the document and the records: what was begun is followed anew. */

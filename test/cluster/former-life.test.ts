@@ -1,0 +1,51 @@
+// What a life of the controller takes over from one that ended at the worst moment.
+
+import { expect, test } from 'vitest'
+import type { Store } from '#ctld/ports.ts'
+import { startCluster, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
+
+/** From the next start on: kill -9 when a death is in the document and not yet in the records. */
+function killAtFirstDeath({ world }: VirtualCluster): void {
+  const { storage } = world.controller
+  const { open } = storage
+  const none = { put: [], remove: [] }
+  storage.open = (): Store => {
+    const store = open()
+    return {
+      ...store,
+      async commit(changes) {
+        const { document } = changes
+        if (!document?.nodes.some(({ state }) => state === 'reviving')) return store.commit(changes)
+        await store.commit({ document, instances: none, deployments: none, events: [] })
+        storage.open = open
+        world.killController('kill')
+      },
+    }
+  }
+}
+
+test('F02: what a death cost is made good also when the controller died while it wrote it', async () => {
+  const cluster = await startCluster()
+  const { world } = cluster
+  await cluster.run('api', 3)
+  killAtFirstDeath(cluster)
+  await cluster.restartController()
+  await cluster.until(() => cluster.isAlive('w1') && cluster.isAlive('w2') && cluster.isAlive('w3'))
+  cluster.powerOff('w1')
+  await cluster.until(() => world.controller.ctld === undefined)
+  world.startController()
+  await cluster.until(() => world.controller.ctld !== undefined && cluster.isWhole('api'))
+  expect(cluster.routed('api')).not.toContain('w1')
+})
+
+test('F13: a controller that is started twice while most are cut off moves nothing either', async () => {
+  const cluster = await startCluster()
+  await cluster.run('api', 3)
+  cluster.cutOff('w1', 'w2')
+  await cluster.restartController()
+  await cluster.pass(3_000)
+  await cluster.restartController()
+  await cluster.pass(60_000)
+  expect(cluster.snapshot().frozen?.nodes).toEqual(['w1', 'w2'])
+  expect(cluster.places('api')).toBe('w3')
+})
