@@ -6,7 +6,7 @@ import { openNotebook } from '#agentd/notebook.io.ts'
 import type { InstancePage, Notebook } from '#agentd/ports.ts'
 import type { AssignedInstance, Assignment } from '#shared/wire.ts'
 import { createFakeNotebook } from '#test/fakes/notebook.ts'
-import { seeded } from '#test/helpers/stored.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 type Desk = {
@@ -94,7 +94,7 @@ describe.each([
 
 test('after a power cut at any step every acknowledged page is whole', async () => {
   for (let seed = 0; seed < SEEDS; seed++) {
-    const random = seeded(seed)
+    const { random } = randomOf(seed)
     const died = Promise.withResolvers<void>()
     let stepsLeft = 1 + Math.floor(random() * 60)
     const desk = createFakeNotebook({

@@ -8,7 +8,8 @@ import { describe, expect, test } from 'vitest'
 import { openStore } from '#ctld/discovery/store.io.ts'
 import type { Loaded, Store } from '#ctld/ports.ts'
 import { createFakeStorage } from '#test/fakes/store.ts'
-import { anEvent, changes, nthCommit, seeded } from '#test/helpers/stored.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
+import { anEvent, changes, nthCommit } from '#test/helpers/stored.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const clock = { wall: () => 1_000 }
@@ -20,7 +21,7 @@ describe('a crash', () => {
     `(%s) at any step of the disk leaves every acknowledged commit and no half of another`,
     async (how) => {
       for (let seed = 0; seed < SEEDS; seed++) {
-        const random = seeded(seed)
+        const { random } = randomOf(seed)
         const died = Promise.withResolvers<void>()
         let stepsLeft = 1 + Math.floor(random() * 60)
         const storage = createFakeStorage({
@@ -42,7 +43,7 @@ describe('a crash', () => {
   test(`F02: kill -9 of a writer at ${KILLS} random points loses no acknowledged commit`, async () => {
     const folder = temporaryFolder()
     const seed = Number(process.env.SEED ?? Date.now())
-    const random = seeded(seed)
+    const { random } = randomOf(seed)
     const acked = new Set<number>()
 
     for (let round = 0; round < KILLS; round++) {

@@ -9,6 +9,7 @@ import type { Store } from '#ctld/ports.ts'
 import { writeDurable } from '#shared/durable-file.ts'
 import { createFakeDisk } from '#test/fakes/disk.ts'
 import { createFakeStorage } from '#test/fakes/store.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
 import {
   aDeployment,
   aDocument,
@@ -16,7 +17,6 @@ import {
   anInstance,
   changes,
   nthCommit,
-  seeded,
 } from '#test/helpers/stored.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
@@ -151,7 +151,7 @@ describe.each([
     const [good, backup] = [storage.peek(), storage.peek('.bak')]
 
     for (let seed = 0; seed < MUTATIONS; seed++) {
-      storage.poke(damage(good, seeded(seed)))
+      storage.poke(damage(good, randomOf(seed).random))
       storage.poke(backup, '.bak')
       const reopened = await storage.open()
       const loaded = await reopened.load()
@@ -169,7 +169,7 @@ describe.each([
     await store.commit(nthCommit(1))
     await store.commit(nthCommit(2))
     await store.close()
-    storage.poke(damage(storage.peek(), seeded(1)))
+    storage.poke(damage(storage.peek(), randomOf(1).random))
     storage.poke(new Uint8Array(), '.bak')
 
     for (const _attempt of [1, 2]) {

@@ -12,7 +12,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { openStore } from '#ctld/discovery/store.io.ts'
 import type { Loaded } from '#ctld/ports.ts'
-import { aDocument, anEvent, anInstance, changes, seeded } from '#test/helpers/stored.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
+import { aDocument, anEvent, anInstance, changes } from '#test/helpers/stored.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const DAMAGES = 100
@@ -28,7 +29,7 @@ test('a damaged database is kept aside and started anew, or holds all that it he
 
   for (let seed = 0; seed < DAMAGES; seed++) {
     copyFileSync(`${folder}/good`, path)
-    damage(path, seeded(seed))
+    damage(path, randomOf(seed).random)
     const loaded = await reload(folder)
     expect(loaded.document, `seed ${seed}`).toEqual(aDocument(1))
     if (loaded.notices.length === 0) {

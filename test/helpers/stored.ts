@@ -1,4 +1,4 @@
-// Small builders of what the stores keep, and dice that repeat themselves.
+// Small builders of what the stores keep.
 
 import { DOCUMENT_FORMAT, type StateDocument } from '#ctld/discovery/document.ts'
 import type { StoreChanges } from '#ctld/ports.ts'
@@ -72,15 +72,4 @@ export function nthCommit(n: number): StoreChanges {
     deployments: { put: [aDeployment('d1', { revision: n })], remove: [] },
     events: [anEvent(n)],
   })
-}
-
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

@@ -5,7 +5,7 @@ import { machineDisk } from '#shared/disk.io.ts'
 import type { Disk } from '#shared/disk.ts'
 import { type DurableFile, readDurable, removeDurable, writeDurable } from '#shared/durable-file.ts'
 import { createFakeDisk } from '#test/fakes/disk.ts'
-import { seeded } from '#test/helpers/stored.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const clock = { wall: () => 1_700 }
@@ -113,7 +113,7 @@ test('after a failed write the former value is there, and no half of the new one
 
 test('after a power cut at any step: the last acknowledged value or the one being written', async () => {
   for (let seed = 0; seed < SEEDS; seed++) {
-    const random = seeded(seed)
+    const { random } = randomOf(seed)
     const died = Promise.withResolvers<void>()
     let stepsLeft = 1 + Math.floor(random() * 40)
     const fake = createFakeDisk({
@@ -140,7 +140,7 @@ test('after a power cut at any step: the last acknowledged value or the one bein
 
 test('what was removed does not come back after a power cut', async () => {
   for (let seed = 0; seed < SEEDS; seed++) {
-    const random = seeded(seed)
+    const { random } = randomOf(seed)
     const fake = createFakeDisk()
     await writeDurable(fake.mount(), aFile, 1)
     await writeDurable(fake.mount(), aFile, 2)

@@ -3,6 +3,7 @@ import { DOCUMENT_BYTES_MAX } from '#shared/document.ts'
 import { TucanoError } from '#shared/errors.ts'
 import { readYaml } from '#shared/yaml-document.ts'
 import { complaints, configurations, exampleText } from '#test/helpers/configurations.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
 
 const refusal = (text: string) => complaints(() => readYaml(text, 'a.yaml'))
 
@@ -100,7 +101,7 @@ describe.each(configurations)('$title', ({ file, parse }) => {
 
 /** Replaces, doubles and removes a few pieces at random. */
 function damage(text: string, seed: number): string {
-  const random = mulberry32(seed + 1)
+  const { random, pick } = randomOf(seed + 1)
   const below = (limit: number) => Math.floor(random() * limit)
   const pieces = [
     '',
@@ -123,18 +124,8 @@ function damage(text: string, seed: number): string {
   for (let count = 1 + below(6); count > 0; count--) {
     const at = below(damaged.length)
     const until = at + below(12)
-    const piece = random() < 0.2 ? text.slice(at, at + below(400)) : pieces[below(pieces.length)]
+    const piece = random() < 0.2 ? text.slice(at, at + below(400)) : pick(pieces)
     damaged = damaged.slice(0, at) + piece + damaged.slice(until)
   }
   return damaged
-}
-
-function mulberry32(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

@@ -7,7 +7,7 @@ import {
   pick,
 } from '#ctld/balancer/pick.ts'
 import type { BalanceRule } from '#shared/model.ts'
-import { forEachSeed, type Random, randomFrom } from './world.ts'
+import { forEachSeed, type Random, randomOf } from '#test/helpers/seeds.ts'
 
 const calm: Circumstances<Candidate> = {
   isExcluded: () => false,
@@ -19,7 +19,7 @@ const candidates = (...weights: number[]): Candidate[] =>
   weights.map((weight, at) => ({ instance: `i${at}`, weight }))
 
 function randomCandidates(random: Random): Candidate[] {
-  return candidates(...Array.from({ length: 1 + random.below(8) }, () => 1 + random.below(10)))
+  return candidates(...Array.from({ length: random.int(1, 8) }, () => random.int(1, 10)))
 }
 
 describe('weighted round robin', () => {
@@ -39,7 +39,7 @@ describe('weighted round robin', () => {
       const list = randomCandidates(random)
       const cycle = list.reduce((sum, { weight }) => sum + weight, 0)
       const state = newPickState()
-      for (let skipped = random.below(cycle); skipped > 0; skipped -= 1) {
+      for (let skipped = random.int(0, cycle - 1); skipped > 0; skipped -= 1) {
         pick('weighted_round_robin', list, state, calm)
       }
       const counts = new Map<string, number>()
@@ -72,7 +72,7 @@ describe('weighted round robin', () => {
     forEachSeed(300, (random) => {
       const list = candidates(10, 10, 10)
       const state = newPickState()
-      for (let turn = 1 + random.below(30); turn > 0; turn -= 1) {
+      for (let turn = random.int(1, 30); turn > 0; turn -= 1) {
         pick('weighted_round_robin', list, state, calm)
       }
       expect(carryOver(state, list)).toEqual(state)
@@ -112,7 +112,7 @@ describe('the other rules', () => {
   })
 
   test('p2c takes the less loaded of two different ones', () => {
-    const random = randomFrom(1)
+    const random = randomOf(1)
     const list = candidates(1, 1, 1)
     const heavy = ({ instance }: Candidate) => (instance === 'i1' ? 100 : 0)
     const seen = { ...calm, inFlight: heavy, random: random.random }
@@ -127,7 +127,7 @@ describe('the other rules', () => {
     'every rule chooses somebody who is not excluded, if there is one',
     forEachSeed(500, (random) => {
       const list = randomCandidates(random)
-      const excluded = new Set(list.filter(() => random.below(2) === 0))
+      const excluded = new Set(list.filter(() => random.chance(0.5)))
       const rule = random.one<BalanceRule>([
         'weighted_round_robin',
         'round_robin',
@@ -136,7 +136,7 @@ describe('the other rules', () => {
       ])
       const seen: Circumstances<Candidate> = {
         isExcluded: (candidate) => excluded.has(candidate),
-        inFlight: () => random.below(5),
+        inFlight: () => random.int(0, 4),
         random: random.random,
       }
       const state = newPickState()

@@ -3,7 +3,8 @@ import { createBalancer } from '#ctld/balancer/balancer.ts'
 import { hostConflicts, routeTable } from '#ctld/balancer/table.ts'
 import { weigh } from '#ctld/balancer/weigh.ts'
 import type { RouteTable } from '#ctld/ports.ts'
-import { aConfig, aNode, anInstance, aService, forEachSeed, metrics, randomFacts } from './world.ts'
+import { forEachSeed } from '#test/helpers/seeds.ts'
+import { aConfig, aNode, anInstance, aService, metrics, randomFacts } from './world.ts'
 
 const targetsOf = (table: RouteTable, service: string) =>
   table.routes.find((route) => route.service === service)?.targets.map(({ instance }) => instance)
@@ -90,9 +91,9 @@ describe('the route table', () => {
       const { services, instances, nodes } = randomFacts(random)
       const table = routeTable(services, instances, nodes, 1)
       const [mixedServices, mixedInstances, mixedNodes] = [
-        random.shuffled(services),
-        random.shuffled(instances),
-        random.shuffled(nodes),
+        random.shuffle(services),
+        random.shuffle(instances),
+        random.shuffle(nodes),
       ]
       expect(routeTable(mixedServices, mixedInstances, mixedNodes, 1)).toEqual(table)
     }),

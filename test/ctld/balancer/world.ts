@@ -2,6 +2,7 @@
 
 import type { BalancedNode } from '#ctld/balancer/table.ts'
 import type { Instance, NodeMetrics, Service, ServiceConfig } from '#shared/model.ts'
+import type { Random } from '#test/helpers/seeds.ts'
 
 export function aConfig(name: string, more: Partial<ServiceConfig> = {}): ServiceConfig {
   return {
@@ -89,77 +90,29 @@ export function metrics(cpu: number, memory = 0): NodeMetrics {
   }
 }
 
-export type Random = {
-  random(): number
-  /** 0 … below - 1 */
-  below(limit: number): number
-  one<T>(list: readonly T[]): T
-  shuffled<T>(list: readonly T[]): T[]
-}
-
-/** mulberry32: small, and the same everywhere. */
-export function randomFrom(seed: number): Random {
-  let state = seed >>> 0
-  const random = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-  const below = (limit: number) => Math.floor(random() * limit)
-  return {
-    random,
-    below,
-    one<T>(list: readonly T[]): T {
-      const chosen = list[below(list.length)]
-      if (chosen === undefined) throw new Error('an empty list')
-      return chosen
-    },
-    shuffled(list) {
-      const left = [...list]
-      return list.map(() => left.splice(below(left.length), 1)[0] as (typeof left)[number])
-    },
-  }
-}
-
-/** Runs a fact for many seeds, or for the one in SEED; the failing seed stands in the message. */
-export function forEachSeed(count: number, fact: (random: Random) => void): () => void {
-  return () => {
-    const only = process.env.SEED
-    const seeds = only === undefined ? Array.from({ length: count }, (_, at) => at) : [Number(only)]
-    for (const seed of seeds) {
-      try {
-        fact(randomFrom(seed))
-      } catch (error) {
-        throw new Error(`fails with SEED=${seed}`, { cause: error })
-      }
-    }
-  }
-}
-
 export type Facts = { services: Service[]; instances: Instance[]; nodes: BalancedNode[] }
 
 export function randomFacts(random: Random): Facts {
-  const nodes = Array.from({ length: 1 + random.below(5) }, (_, at) =>
+  const nodes = Array.from({ length: random.int(1, 5) }, (_, at) =>
     aNode(`w${at + 1}`, {
-      state: random.one(['unknown', 'alive', 'suspect', 'reviving', 'dead']),
-      metrics: random.one([null, metrics(random.random(), random.random())]),
-      metricsAgeMs: random.one([null, 0, 1_000, 60_000]),
+      state: random.pick(['unknown', 'alive', 'suspect', 'reviving', 'dead']),
+      metrics: random.pick([null, metrics(random.random(), random.random())]),
+      metricsAgeMs: random.pick([null, 0, 1_000, 60_000]),
     }),
   )
-  const services = Array.from({ length: random.below(5) }, (_, at) =>
+  const services = Array.from({ length: random.int(0, 4) }, (_, at) =>
     aService(
       `s${at}`,
-      { concurrency: random.below(4), public: random.below(8) > 0 },
-      { desired: random.one(['running', 'running', 'stopped', 'removed']) },
+      { concurrency: random.int(0, 3), public: random.int(0, 7) > 0 },
+      { desired: random.pick(['running', 'running', 'stopped', 'removed']) },
     ),
   )
-  const instances = Array.from({ length: random.below(30) }, (_, at) =>
-    anInstance(`i${at}`, `s${random.below(5)}`, {
-      node: `w${1 + random.below(6)}`,
-      revision: 1 + random.below(3),
-      state: random.one(['started', 'started', 'started', 'deploying', 'terminating', 'lost']),
-      healthy: random.below(4) > 0,
+  const instances = Array.from({ length: random.int(0, 29) }, (_, at) =>
+    anInstance(`i${at}`, `s${random.int(0, 4)}`, {
+      node: `w${random.int(1, 6)}`,
+      revision: random.int(1, 3),
+      state: random.pick(['started', 'started', 'started', 'deploying', 'terminating', 'lost']),
+      healthy: random.int(0, 3) > 0,
     }),
   )
   return { services, instances, nodes }

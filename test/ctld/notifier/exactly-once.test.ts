@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest'
 import type { Occurrence } from '#ctld/notifier/notifier.ts'
-import { begins, ends, hour, minute, seeded, World } from './world.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
+import { begins, ends, hour, minute, World } from './world.ts'
 
 const SEEDS =
   process.env.SEED === undefined
@@ -11,7 +12,7 @@ const SEEDS =
 
 test('I6: whatever happens and whenever it breaks, each transition is told exactly once', () => {
   for (const seed of SEEDS) {
-    const random = seeded(seed)
+    const { random } = randomOf(seed)
     const world = new World({ digest_above: random() < 0.5 ? 1_000 : 3 }, random)
     const state = new Map<string, boolean>()
     const told: string[] = []
