@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { NodeView } from '#ctld/snapshot.ts'
 import type { Instance } from '#shared/model.ts'
-import { startOpenLoop } from '#test/helpers/open-loop.ts'
+import { type OpenLoop, startOpenLoop } from '#test/helpers/open-loop.ts'
 import { type RealCluster, startCluster } from '#test/helpers/real-cluster.ts'
 
 const PER_SECOND = 200
@@ -44,11 +44,7 @@ describe('three agents and a controller', () => {
   })
 
   test('M28: the controller deploys, collects reports and routes requests, all the time', async () => {
-    const load = startOpenLoop({
-      url: cluster.balancerUrl,
-      host: 'trivial-js',
-      perSecond: PER_SECOND,
-    })
+    const load = startLoad(cluster)
     const receivedAt = async () => {
       const { body } = await cluster.api<{ nodes: NodeView[] }>('GET', '/v1/nodes')
       return body.nodes.map(({ silentMs }) => performance.now() - (silentMs ?? Infinity))
@@ -74,11 +70,7 @@ describe('three agents and a controller', () => {
   })
 
   test('F03: agentd killed with -9 under load and started again: 0 bad, 0 restarts', async () => {
-    const load = startOpenLoop({
-      url: cluster.balancerUrl,
-      host: 'trivial-js',
-      perSecond: PER_SECOND,
-    })
+    const load = startLoad(cluster)
     await load.answered(100)
     const before = await cluster.instances('trivial-js')
     const agent = cluster.agent('w1')
@@ -94,11 +86,7 @@ describe('three agents and a controller', () => {
   })
 
   test('F36: agentd stopped with SIGTERM and upgraded: 0 bad, its program runs on', async () => {
-    const load = startOpenLoop({
-      url: cluster.balancerUrl,
-      host: 'trivial-js',
-      perSecond: PER_SECOND,
-    })
+    const load = startLoad(cluster)
     await load.answered(100)
     const before = await cluster.instances('trivial-js')
     const agent = cluster.agent('w2')
@@ -133,11 +121,7 @@ describe('three agents and a controller', () => {
   })
 
   test('F04/M16/Q06: a program killed with -9 under load is restarted; no GET fails', async () => {
-    const load = startOpenLoop({
-      url: cluster.balancerUrl,
-      host: 'trivial-js',
-      perSecond: PER_SECOND,
-    })
+    const load = startLoad(cluster)
     await load.answered(100)
     const victim = (await cluster.instances('trivial-js'))[0]
     const killedAt = performance.now()
@@ -173,11 +157,7 @@ describe('three agents and a controller', () => {
   })
 
   test('Q03/Q22: a new revision takes over under load and no request fails', async () => {
-    const load = startOpenLoop({
-      url: cluster.balancerUrl,
-      host: 'trivial-js',
-      perSecond: PER_SECOND,
-    })
+    const load = startLoad(cluster)
     await load.answered(100)
     const deployment = await cluster.deploy('trivial-js', {
       concurrency: 3,
@@ -197,11 +177,7 @@ describe('three agents and a controller', () => {
   })
 
   test('drain: what runs on a worker moves away under load and no request fails', async () => {
-    const load = startOpenLoop({
-      url: cluster.balancerUrl,
-      host: 'trivial-js',
-      perSecond: PER_SECOND,
-    })
+    const load = startLoad(cluster)
     await load.answered(50)
     await cluster.api('POST', '/v1/nodes/w3/drain', {})
     // Well before the drain's deadline of 30 s: it is over when no request is in flight.
@@ -256,6 +232,10 @@ describe('three agents and a controller', () => {
     }
   })
 })
+
+function startLoad({ balancerUrl }: RealCluster): OpenLoop {
+  return startOpenLoop({ url: balancerUrl, host: 'trivial-js', perSecond: PER_SECOND })
+}
 
 function programOf({ id, pid, node, restarts }: Instance): string {
   return `${id} ${node} pid ${pid} restarts ${restarts}`

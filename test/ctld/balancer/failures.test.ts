@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRig, deadPort, route, target } from './rig.ts'
+import { createRig, deadPort, type Rig, route, target } from './rig.ts'
 
 const lost = 'POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody'
 
@@ -15,64 +15,40 @@ test('F38: when no instance can be reached the answer is 503 with Retry-After, a
 
 test('Q09: a GET whose connection breaks before the answer goes to another instance', async () => {
   await using rig = await createRig()
-  let broken = 0
-  const breaking = await rig.tcp((socket) => {
-    socket.once('data', () => {
-      broken += 1
-      socket.destroy()
-    })
-  })
+  const breaking = await breakingProgram(rig)
   const program = await rig.program((_request, response) => response.end('whole'))
-  rig.publish(route([target('breaking', breaking), target('live', program.port)]))
+  rig.publish(route([target('breaking', breaking.port), target('live', program.port)]))
   for (let round = 0; round < 6; round += 1) {
     expect(await rig.ask('/')).toMatchObject({ status: 200, body: 'whole' })
   }
-  expect(broken).toBe(3)
+  expect(breaking.requests()).toBe(3)
 })
 
 test('Q09: a POST that an instance may have seen is not sent again: 502', async () => {
   await using rig = await createRig()
-  let seen = 0
-  const breaking = await rig.tcp((socket) => {
-    socket.once('data', () => {
-      seen += 1
-      socket.destroy()
-    })
-  })
-  rig.publish(route([target('i1', breaking), target('i2', breaking)]))
+  const breaking = await breakingProgram(rig)
+  rig.publish(route([target('i1', breaking.port), target('i2', breaking.port)]))
   expect(await rig.ask('/', { method: 'POST', body: 'once' })).toMatchObject({ status: 502 })
   expect(await rig.raw(lost)).toMatch(/^HTTP\/1\.1 502 /)
-  expect(seen).toBe(2)
+  expect(breaking.requests()).toBe(2)
   expect(rig.observed.map(({ kind }) => kind)).toContain('unreachable')
 })
 
 test('Q09: a GET with a body counts as one that is not repeated', async () => {
   await using rig = await createRig()
-  let seen = 0
-  const breaking = await rig.tcp((socket) => {
-    socket.once('data', () => {
-      seen += 1
-      socket.destroy()
-    })
-  })
-  rig.publish(route([target('i1', breaking), target('i2', breaking)]))
+  const breaking = await breakingProgram(rig)
+  rig.publish(route([target('i1', breaking.port), target('i2', breaking.port)]))
   const answer = await rig.ask('/', { body: 'x', headers: { 'content-length': '1' } })
   expect(answer.status).toBe(502)
-  expect(seen).toBe(1)
+  expect(breaking.requests()).toBe(1)
 })
 
 test('Q09: three tries of one request, each on another instance', async () => {
   await using rig = await createRig()
-  let seen = 0
-  const breaking = await rig.tcp((socket) => {
-    socket.once('data', () => {
-      seen += 1
-      socket.destroy()
-    })
-  })
-  rig.publish(route(['i1', 'i2', 'i3', 'i4', 'i5'].map((id) => target(id, breaking))))
+  const breaking = await breakingProgram(rig)
+  rig.publish(route(['i1', 'i2', 'i3', 'i4', 'i5'].map((id) => target(id, breaking.port))))
   expect((await rig.ask('/')).status).toBe(502)
-  expect(seen).toBe(3)
+  expect(breaking.requests()).toBe(3)
 })
 
 test('nothing is repeated once the client has seen a byte; it sees that the rest is missing', async () => {
@@ -182,3 +158,15 @@ test('Q09: an instance on a machine that does not answer holds a request up only
   }
   expect(await rig.saw('unreachable')).toMatchObject({ instance: 'silent' })
 })
+
+/** Breaks off each connection at its first request. */
+async function breakingProgram(rig: Rig): Promise<{ port: number; requests(): number }> {
+  let count = 0
+  const port = await rig.tcp((socket) => {
+    socket.once('data', () => {
+      count += 1
+      socket.destroy()
+    })
+  })
+  return { port, requests: () => count }
+}

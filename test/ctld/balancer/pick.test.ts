@@ -128,7 +128,7 @@ describe('the other rules', () => {
     forEachSeed(500, (random) => {
       const list = randomCandidates(random)
       const excluded = new Set(list.filter(() => random.chance(0.5)))
-      const rule = random.one<BalanceRule>([
+      const rule = random.pick<BalanceRule>([
         'weighted_round_robin',
         'round_robin',
         'least_loaded',
