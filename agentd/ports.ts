@@ -65,6 +65,8 @@ export type Programs = {
   }): Promise<ProgramMark>
   /** Takes up watching a program that a former agent started; false: it is not running. */
   adopt(id: string, mark: ProgramMark): Promise<boolean>
+  /** How a program ended while no agent ran (both absent: unknown). */
+  endOf(id: string, mark: ProgramMark): Promise<ProgramEnd>
   /** Called once for each program, started or adopted, that ended (both absent: unknown how). */
   onEnd(listener: (id: string, mark: ProgramMark, end: ProgramEnd) => void): void
   /** To the whole group; nothing happens when the mark is no longer that program. */

@@ -10,7 +10,7 @@ import { messageOf } from '#shared/errors.ts'
 import type { Log } from '#shared/ports.ts'
 import { LOG_TAIL_LINES_MAX } from '#shared/wire.ts'
 import { watchEnds } from './ends.io.ts'
-import { agentTagOf, launch, type Places, placesOf, removeExits } from './launch.io.ts'
+import { agentTagOf, launch, type Places, placesOf, readExit, removeExits } from './launch.io.ts'
 import { dropLogs, logPath, rotateIfNeeded, tail } from './log-file.io.ts'
 import { marking, strays, sweep } from './marks.io.ts'
 import { freePort, isPortFree } from './port.io.ts'
@@ -66,6 +66,9 @@ export function createPrograms(options: {
       if (runs) ends.watch(id, mark, false)
       else ended.add(id)
       return runs
+    },
+    async endOf(id, mark) {
+      return (await readExit(places, id, mark)) ?? { code: undefined, signal: undefined }
     },
     onEnd(listener) {
       listeners.push(listener)

@@ -171,7 +171,7 @@ export function createRunner(
       put(adopted(restored(page), clock.now()), undefined, 'adopted: it runs')
     } else {
       put(adopted(restored(page), clock.now()), undefined, 'it ended while no agent ran')
-      post(id, { kind: 'exited', mark: program, end: { code: undefined, signal: undefined } })
+      post(id, { kind: 'exited', mark: program, end: await programs.endOf(id, program) })
     }
   }
 

@@ -86,6 +86,21 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
     expect(await second.run(second.programs.strays())).not.toContain(id)
   })
 
+  test('F03: the next agent learns how it ended while no agent ran', async () => {
+    const first = open()
+    const { id, port, mark } = await started(first)
+    await first.untilHealthy(port)
+    first.programs.signal(id, mark, 'SIGTERM')
+    await first.nextEnd()
+    const second = first.again()
+    expect(await second.run(second.programs.adopt(id, mark))).toBe(false)
+    const end = { code: 0, signal: undefined }
+    expect(await second.run(second.programs.endOf(id, mark))).toEqual(end)
+    const unknown = { ...mark, pid: mark.pid + 1 }
+    const unknownEnd = { code: undefined, signal: undefined }
+    expect(await second.run(second.programs.endOf(id, unknown))).toEqual(unknownEnd)
+  })
+
   test('F24: another start time or another boot is another program: neither adopted nor signalled', async () => {
     const world = open()
     const { id, port, mark } = await started(world)

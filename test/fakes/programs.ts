@@ -77,6 +77,7 @@ export function createFakeMachine(ports: {
   const behave: (start: Start) => Behaviour = ports.behave ?? (() => ({}))
   const table = new Set<FakeProgram>()
   const starts: Start[] = []
+  const ends = new Map<string, ProgramEnd>()
   const signals: { id: string; signal: string; isDelivered: boolean }[] = []
   const occupied = new Set<number>()
   const sick = new Set<string>()
@@ -87,6 +88,7 @@ export function createFakeMachine(ports: {
   function end(program: FakeProgram, how: ProgramEnd): void {
     if (!program.isRunning || !table.has(program)) return
     program.isRunning = false
+    ends.set(nameOf(program.mark), how)
     if (!program.hasChild) table.delete(program)
     const life = lives.get(program.agent)
     if (life === undefined || life.isOver) return
@@ -188,6 +190,10 @@ export function createFakeMachine(ports: {
         if (program !== undefined) life.watched.add(program)
         return program !== undefined
       },
+      async endOf(_id, mark) {
+        await step()
+        return ends.get(nameOf(mark)) ?? { code: undefined, signal: undefined }
+      },
       onEnd(listener) {
         life.listeners.push(listener)
       },
@@ -284,4 +290,8 @@ type Life = {
   isOver: boolean
   listeners: ((id: string, mark: ProgramMark, end: ProgramEnd) => void)[]
   watched: Set<FakeProgram>
+}
+
+function nameOf({ boot, pid, startTime }: ProgramMark): string {
+  return `${boot} ${pid} ${startTime}`
 }
