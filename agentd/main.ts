@@ -8,6 +8,7 @@ import { durationMs } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
 import { closeDoor } from '#shared/http-door.io.ts'
 import { machineDice, machineIds } from '#shared/ids.io.ts'
+import { lockFolder } from '#shared/lock.io.ts'
 import { createLog } from '#shared/log.io.ts'
 import type { AgentConfig } from '#shared/model.ts'
 import type { Log } from '#shared/ports.ts'
@@ -17,7 +18,6 @@ import { createAgentApi } from './api/server.io.ts'
 import { createControllerClient, reportTimeoutMs } from './controller-client.io.ts'
 import { openImageEdges } from './images/image-edges.io.ts'
 import { createImages } from './images/images.ts'
-import { lockDataFolder } from './lock.io.ts'
 import { createSensors } from './monitor/sensors.io.ts'
 import { openNotebook } from './notebook.io.ts'
 import { createPrograms } from './runner/programs.io.ts'
@@ -70,7 +70,7 @@ async function serve(given: {
   const publishIntervalMs = durationMs(config.publish_interval)
   const timeoutMs = reportTimeoutMs(publishIntervalMs)
   await using opened = new AsyncDisposableStack()
-  opened.use(await lockDataFolder(dataFolder))
+  opened.use(await lockFolder({ folder: dataFolder, daemon: 'agent' }, machineClock))
   const notebook = await openNotebook(join(dataFolder, 'notebook'))
   const programs = opened.use(createPrograms({ dataFolder, host, log }))
   const edges = await openImageEdges({

@@ -3,9 +3,8 @@
 import type { Store } from '#ctld/ports.ts'
 import { machineClock } from '#shared/clock.io.ts'
 import { machineDisk } from '#shared/disk.io.ts'
-import { storeFailed } from '#shared/disk.ts'
+import { lockFolder } from '#shared/lock.io.ts'
 import type { Clock } from '#shared/ports.ts'
-import { lockFolder } from './lock.io.ts'
 import { openRecords } from './records.io.ts'
 import { createStateFile } from './state-file.ts'
 import { joinStore } from './store.ts'
@@ -21,11 +20,8 @@ export async function openStore({
   folder: string
   clock?: Clock
 }): Promise<Store> {
-  await machineDisk.makeFolder(folder).catch((error) => {
-    throw storeFailed('create', folder, error)
-  })
   await using opened = new AsyncDisposableStack()
-  opened.use(await lockFolder(folder, clock))
+  opened.use(await lockFolder({ folder, daemon: 'controller' }, clock))
   const { records, isNew, notices } = openRecords({ folder, clock })
   opened.defer(() => records.close())
 

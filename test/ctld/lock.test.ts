@@ -2,11 +2,13 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { createInterface } from 'node:readline'
 import { expect, test, vi } from 'vitest'
 import { openStore } from '#ctld/discovery/store.io.ts'
+import { machineClock } from '#shared/clock.io.ts'
+import { lockFolder } from '#shared/lock.io.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -51,6 +53,17 @@ test('F26: one process cannot open a folder twice, and can again once it closed 
   await first.close()
   const second = await openStore({ folder })
   await second.close()
+})
+
+test('F18: a daemon that cannot write who it is for people starts all the same', async () => {
+  const folder = temporaryFolder()
+  writeFileSync(`${folder}/lock.json`, '{"pid":1,"host":"of a former life"}')
+  mkdirSync(`${folder}/lock.json.new`)
+  using _lock = await lockFolder({ folder, daemon: 'agent' }, machineClock)
+  expect(readdirSync(folder)).not.toContain('lock.json')
+  await expect(lockFolder({ folder, daemon: 'agent' }, machineClock)).rejects.toThrow(
+    `the data folder ${folder} is in use by another process: stop that agent first`,
+  )
 })
 
 test('creates the data folder and its files for their owner alone', async () => {

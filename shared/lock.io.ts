@@ -1,12 +1,14 @@
-// One controller per data folder. The lock is the kernel's (a file lock that SQLite takes), so a
-// controller that was killed leaves none behind; lock.json only says to people who holds it.
+// One daemon per data folder: two controllers would overwrite each other's state, two agents would
+// sweep each other's programs away. The lock is the kernel's (a file lock that SQLite takes), so a
+// daemon that was killed leaves none behind; lock.json only says to people who holds it.
 
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { DatabaseSync } from 'node:sqlite'
-import { storeFailed } from '#shared/disk.ts'
-import { TucanoError } from '#shared/errors.ts'
-import type { Clock } from '#shared/ports.ts'
+import { machineDisk } from './disk.io.ts'
+import { storeFailed } from './disk.ts'
+import { TucanoError } from './errors.ts'
+import type { Clock } from './ports.ts'
 
 const SQLITE_BUSY = 5
 /** How often it is tried while lock.json names nobody who lives: its writer may be about to. */
@@ -17,14 +19,23 @@ export type FolderLock = Disposable
 
 type Holder = { pid: number; host: string }
 
-/** Rejects with `data_locked`, within half a second, naming who holds it. The folder must exist. */
-export async function lockFolder(folder: string, clock: Clock): Promise<FolderLock> {
+/**
+ * Creates the folder (0700) where there is none. Rejects with `data_locked`, within half a second,
+ * naming who holds it, and with `store_failed`. `daemon` says what holds it, for people.
+ */
+export async function lockFolder(
+  { folder, daemon }: { folder: string; daemon: 'controller' | 'agent' },
+  clock: Clock,
+): Promise<FolderLock> {
+  await machineDisk.makeFolder(folder).catch((error) => {
+    throw storeFailed('create', folder, error)
+  })
   for (let tries = 1; ; tries++) {
     const lock = tryLock(folder)
     if (lock !== undefined) return lock
     const holder = readHolder(folder)
     if ((holder !== undefined && mayLive(holder)) || tries === TRIES_MAX) {
-      throw locked(folder, holder)
+      throw locked(folder, daemon, holder)
     }
     await new Promise<void>((resolve) => clock.after(TRY_AGAIN_MS, resolve))
   }
@@ -58,12 +69,17 @@ function openLock(path: string): DatabaseSync {
   }
 }
 
-// Renamed into place, so that nobody reads half of it. It need not survive a power cut.
+// Renamed into place, so that nobody reads half of it. It need not survive a power cut, and a full
+// disk must not keep a daemon from starting.
 function writeHolder(folder: string): void {
   const holder: Holder = { pid: process.pid, host: hostname() }
   const fresh = `${holderPath(folder)}.new`
-  writeFileSync(fresh, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
-  renameSync(fresh, holderPath(folder))
+  try {
+    writeFileSync(fresh, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
+    renameSync(fresh, holderPath(folder))
+  } catch {
+    rmSync(holderPath(folder), { force: true }) // Whom it names does not hold it any more.
+  }
 }
 
 /** undefined: not written yet. */
@@ -86,11 +102,11 @@ function mayLive({ pid, host }: Holder): boolean {
   }
 }
 
-function locked(folder: string, holder: Holder | undefined): TucanoError {
+function locked(folder: string, daemon: string, holder: Holder | undefined): TucanoError {
   const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`
   return new TucanoError(
     'data_locked',
-    `the data folder ${folder} is in use by ${who}: stop that controller first, or give this one ` +
+    `the data folder ${folder} is in use by ${who}: stop that ${daemon} first, or give this one ` +
       'a folder of its own',
   )
 }
