@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { freePorts, startCluster } from '#test/helpers/real-cluster.ts'
+import { freePorts } from '#test/helpers/free-ports.ts'
+import { startCluster } from '#test/helpers/real-cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
 let folder: string

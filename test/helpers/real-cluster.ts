@@ -1,11 +1,8 @@
 // A cluster of the real daemons as processes on loopback, for end-to-end tests. It waits for
 // events of the cluster's own history, never for time to pass, and ends only what it started.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createWriteStream, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { markedProcesses } from '#agentd/images/marked-processes.io.ts'
@@ -15,16 +12,10 @@ import type { Deployment, Instance, Service, ServiceConfig } from '#shared/model
 import { packFolder } from '#shared/pack.io.ts'
 import { readServiceFile } from '#shared/read-config.io.ts'
 import { withDigest } from '#shared/service-config.ts'
+import { type Daemon, startDaemon } from './daemon.ts'
+import { freePorts } from './free-ports.ts'
 
 const root = join(import.meta.dirname, '../..')
-
-export type Daemon = {
-  name: string
-  pid: number
-  log: string
-  exited: Promise<number | null>
-  kill(signal: NodeJS.Signals): void
-}
 
 export type Runtime = {
   alive_nodes: NodeView[]
@@ -97,15 +88,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
   )
   const apiUrl = `http://127.0.0.1:${api}`
 
-  async function startDaemon(name: string, part: string, args: string[], ready: RegExp) {
+  async function start(name: string, part: string, args: string[], ready: RegExp) {
     const log = join(folder, `${name}.log`)
     const [program, ...before] = options.asReleased
       ? [join(root, `bin/tucano_${part}`)]
       : [process.execPath, join(root, part, 'main.ts')]
-    const child = spawn(program, [...before, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const daemon = { name, pid: child.pid ?? 0, log, ...watchedEnd(child) }
+    const { daemon, isReady } = startDaemon(program, [...before, ...args], { name, log, ready })
     daemons.set(name, daemon)
-    await readyOf(child, log, ready)
+    await isReady
     return daemon
   }
 
@@ -117,7 +107,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
     token: '',
     async startController() {
       const args = ['--config', topology]
-      const daemon = await startDaemon('ctld', 'ctld', args, /controller started/)
+      const daemon = await start('ctld', 'ctld', args, /controller started/)
       cluster.token = (await readFile(`${folder}/ctld/admin-token`, 'utf8')).trim()
       return daemon
     },
@@ -139,7 +129,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
           '',
         ].join('\n'),
       )
-      return startDaemon(name, 'agentd', ['--config', file, ...flags], /agent listens/)
+      return start(name, 'agentd', ['--config', file, ...flags], /agent listens/)
     },
     controller: () => known(daemons, 'ctld'),
     agent: (name) => known(daemons, name),
@@ -267,32 +257,6 @@ function known(daemons: Map<string, Daemon>, name: string): Daemon {
   return daemon
 }
 
-function watchedEnd(child: ChildProcess) {
-  const exited = once(child, 'exit').then(([code]) => code as number | null)
-  return {
-    exited,
-    kill(signal: NodeJS.Signals) {
-      if (child.exitCode === null && child.signalCode === null) child.kill(signal)
-    },
-  }
-}
-
-/** Resolves at the line that says so; rejects with the daemon's words when it ends before. */
-function readyOf(child: ChildProcess, log: string, ready: RegExp): Promise<void> {
-  const file = createWriteStream(log, { flags: 'a' })
-  let seen = ''
-  return new Promise((resolve, reject) => {
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => {
-        file.write(chunk)
-        if (seen.length < 100_000) seen += chunk
-        if (ready.test(seen)) resolve()
-      })
-    }
-    child.once('exit', (code) => reject(new Error(`exit ${code}: ${seen}`)))
-  })
-}
-
 /** Every program that an agent of this data folder started. */
 export async function programsOf(agentFolder: string): Promise<number[]> {
   return existsSync(agentFolder) ? markedProcesses('TUCANO_AGENT', agentTagOf(agentFolder)) : []
@@ -306,21 +270,4 @@ async function killPrograms(agentFolder: string): Promise<void> {
       // It ended by itself meanwhile.
     }
   }
-}
-
-/** Ports that nothing listens on, below the range from which the kernel gives to clients. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports: number[] = []
-  for (const server of servers) {
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    if (address !== null && typeof address === 'object') ports.push(address.port)
-  }
-  for (const server of servers) {
-    server.close()
-    await once(server, 'close')
-  }
-  return ports
 }
