@@ -125,6 +125,8 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     notePause(world, now)
     for (const event of inbound) take(world, event, now)
     const requests = inbound.filter((event) => event.kind === 'request')
+    // Until the commit others see what was before: what may be refused never happened.
+    if (requests.length > 0) ctld.snapshot()
     const answers = await takeRequests(world, requests, now)
     let decided = decide(world, now)
     let news = [...world.news]
@@ -441,7 +443,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     })
   }
 
-  return {
+  const ctld: Ctld = {
     start,
     async stop() {
       await loop.stop()
@@ -454,10 +456,8 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       await ports.store.close()
     },
     submit,
-    report(report) {
-      if (world === undefined) {
-        return Promise.reject(new TucanoError('starting', 'the controller is starting'))
-      }
+    async report(report) {
+      if (world === undefined) throw new TucanoError('starting', 'the controller is starting')
       return new Promise((resolve, reject) => {
         inbox.put({ kind: 'report', report, answer: { resolve, reject } })
       })
@@ -481,4 +481,5 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       return () => listeners.delete(listener)
     },
   }
+  return ctld
 }

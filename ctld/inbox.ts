@@ -1,5 +1,5 @@
-// What the controller's loop is told, in order of arrival. Bounded: what does not fit is refused
-// at once, with words, instead of being waited for.
+// What the controller's loop is told, in order of arrival. Bounded: a request or a report that does
+// not fit is refused at once, with words, instead of being waited for.
 
 import { TucanoError } from '#shared/errors.ts'
 import type { ControllerConfig } from '#shared/model.ts'
@@ -35,12 +35,13 @@ export function createInbox(wake: () => void): Inbox {
   let waiting: Inbound[] = []
   return {
     put(inbound) {
-      if (waiting.length >= INBOX_MAX) {
-        if (inbound.kind !== 'request' && inbound.kind !== 'report') return
+      const isFull = waiting.length >= INBOX_MAX
+      if (isFull && (inbound.kind === 'request' || inbound.kind === 'report')) {
         const text = `more than ${INBOX_MAX} requests wait; try again later`
         inbound.answer.reject(new TucanoError('too_many_requests', text))
         return
       }
+      // All else is an end that somebody waits for, of something that was begun in bounded number.
       waiting.push(inbound)
       wake()
     },

@@ -220,7 +220,8 @@ function keptRevisions(world: World, service: Service | undefined): Service['rev
 
 function forgetDeployments(world: World, service: string): void {
   const { deployments, services } = world.tables
-  const all = deployments.values().toSorted((a, b) => b.createdAt - a.createdAt)
+  // By arrival, because a clock may have been set back.
+  const all = deployments.values().toReversed()
   const mine = all.filter((deployment) => deployment.service === service)
   const former = all.filter((deployment) => services.get(deployment.service) === undefined)
   const old = [...mine.slice(DEPLOYMENTS_KEPT_MAX), ...former.slice(FORMER_KEPT_MAX)]

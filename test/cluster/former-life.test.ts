@@ -2,6 +2,8 @@
 
 import { expect, test } from 'vitest'
 import type { Store } from '#ctld/ports.ts'
+import { TucanoError } from '#shared/errors.ts'
+import { configOf } from '#test/helpers/cluster.ts'
 import { startCluster, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
 
 /** From the next start on: kill -9 when a death is in the document and not yet in the records. */
@@ -48,4 +50,33 @@ test('F13: a controller that is started twice while most are cut off moves nothi
   await cluster.pass(60_000)
   expect(cluster.snapshot().frozen?.nodes).toEqual(['w1', 'w2'])
   expect(cluster.places('api')).toBe('w3')
+})
+
+test('I3: nobody is shown what is not on disk yet and may still be refused', async () => {
+  const cluster = await startCluster()
+  const { storage } = cluster.world.controller
+  const { open } = storage
+  let shown: string[] | undefined
+  storage.open = (): Store => {
+    const store = open()
+    return {
+      ...store,
+      async commit(changes) {
+        if (!changes.document?.services.some(({ name }) => name === 'ghost')) {
+          return store.commit(changes)
+        }
+        shown = cluster.snapshot().configured_services.map(({ name }) => name)
+        throw new TucanoError('store_failed', 'no space is left')
+      },
+    }
+  }
+  await cluster.restartController()
+  await cluster.until(() => cluster.isAlive('w1'))
+  // From here on nobody looks, so that no older view is at hand.
+  await cluster.clock.advance(10_000)
+  const answer = cluster.ctld().submit({ kind: 'deploy', config: configOf('ghost', 1) })
+  answer.catch(() => {})
+  while (shown === undefined) await cluster.clock.runNext(cluster.clock.now() + 1_000)
+  await expect(answer).rejects.toMatchObject({ code: 'store_failed' })
+  expect(shown).toEqual([])
 })
