@@ -14,7 +14,9 @@ describe('three agents and a controller', () => {
   let placed: Instance[]
 
   beforeAll(async () => {
-    cluster = await startCluster({ workers: 3 })
+    // Long enough for an agent to start again on a machine that is busy with other things.
+    const extra = 'health: { liveness_timeout: 20s }'
+    cluster = await startCluster({ workers: 3, extra })
     const deployment = await cluster.deploy('trivial-js', { concurrency: 3 })
     expect(deployment.state, JSON.stringify(deployment)).toBe('complete_running')
     placed = await cluster.instances('trivial-js')
