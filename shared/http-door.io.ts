@@ -2,6 +2,7 @@
 // asks, what is asked and how large it is, and turns every failure into problem details with a
 // request id. What a route does stands in the table of routes.
 
+import type { Socket } from 'node:net'
 import fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -73,6 +74,7 @@ const REQUEST_ID = /^[\w.-]{1,64}$/
 const QUIET_LOG_MS = 10_000
 const LOG_PEERS_MAX = 1_000
 const PARAM_LENGTH_MAX = 2_048
+const KEEP_ALIVE_MS = 60_000
 
 /** Routes with `forward` are checked and guarded here; who registers them sends them on. */
 export function createDoor(options: DoorOptions): FastifyInstance {
@@ -242,6 +244,7 @@ function addRoutes(app: FastifyInstance, routes: readonly Route[], limits: DoorL
           open.delete(controller)
           controller.abort()
         })
+        if (route.isEndless === true) letBeQuiet(request.raw.socket)
         const answer = await handle(inputOf(request, route, controller.signal))
         // A connection that is kept alive would hold up the stop.
         if (isClosing) reply.header('connection', 'close')
@@ -249,6 +252,12 @@ function addRoutes(app: FastifyInstance, routes: readonly Route[], limits: DoorL
       },
     })
   }
+}
+
+/** Only a client that breaks off ends it, or is no more. A test's injected request has no socket. */
+function letBeQuiet(socket: Socket): void {
+  socket.setTimeout?.(0)
+  socket.setKeepAlive?.(true, KEEP_ALIVE_MS)
 }
 
 function send(reply: FastifyReply, answer: Answer): FastifyReply {

@@ -69,6 +69,8 @@ export type Route = {
   always?: boolean
   /** A call that is part of the daemons' ordinary talk is not written to the audit log. */
   quiet?: boolean
+  /** Its answer may go on for ever without a byte, such as a log that is followed. */
+  isEndless?: boolean
   handle?: (input: Input) => Promise<Answer> | Answer
   forward?: (input: Input) => Forward
 }

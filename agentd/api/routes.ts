@@ -88,6 +88,7 @@ function logRoutes(agentd: Agentd, logs: AgentLogs): Route[] {
       path: '/v1/instances/:id/log',
       summary: 'Output of an instance; `follow` keeps it coming',
       access: CONTROLLER,
+      isEndless: true,
       params: z.strictObject({ id: instanceId }),
       query: z.strictObject({ lines, follow }),
       answers: { 200: { description: 'Lines', type: 'text/plain' } },
