@@ -26,6 +26,7 @@ import { openStore } from './discovery/store.io.ts'
 import { openImageStore } from './images/image-store.io.ts'
 import { createMailer, createSilentMailer } from './notifier/mailer.io.ts'
 import type { Mailer } from './ports.ts'
+import type { Ctld } from './snapshot.ts'
 
 const HELP = `tucano_ctld: the controller of a Tucano cluster
 
@@ -69,54 +70,16 @@ async function main(): Promise<void> {
   await serve({ file, text, config, log })
 }
 
-async function serve(given: {
-  file: string
-  text: string
-  config: ControllerConfig
-  log: Log
-}): Promise<void> {
-  const { file, text, config, log } = given
+type Given = { file: string; text: string; config: ControllerConfig; log: Log }
+type Edges = Awaited<ReturnType<typeof openEdges>>
+
+async function serve(given: Given): Promise<void> {
+  const { file, config, log } = given
   await using opened = new AsyncDisposableStack()
-  const store = await openStore({ folder: config.store.folder })
-  opened.defer(() => store.close())
-  const admin = await readOrMakeToken(config.api.admin_token)
-  const agent = await readOrMakeToken(config.api.agent_token)
-  const images = await openImageStore({ folder: join(config.store.folder, 'images'), log })
-  const mailer = await createChangingMailer(config, log)
-  const dataPlane = createProxyDataPlane({
-    host: config.balancer.host,
-    port: config.balancer.port,
-    trustedProxies: config.balancer.trusted_proxies,
-    log,
-    clock: machineClock,
-    ids: machineIds,
-    dice: machineDice,
-  })
+  const edges = await openEdges(given, opened)
+  const { images, dataPlane, admin, agent } = edges
+  const ctld = ctldOn(edges, given)
   let isStarted = false
-  const ctld = createCtld(
-    {
-      clock: machineClock,
-      ids: machineIds,
-      dice: machineDice,
-      log,
-      store: { ...store, close: async () => {} },
-      agents: createAgentClient({ agentToken: agent.token }),
-      machines: createMachines(),
-      dataPlane,
-      mailer,
-    },
-    {
-      text,
-      config,
-      parse: (changed) => readTopologyText(changed, file),
-      write: (changed) => writeConfigFile(file, changed),
-      applied: (changed) => mailer.change(changed),
-      onBug(error) {
-        log.error({ error: error instanceof Error ? error.stack : error }, 'internal error')
-        process.exit(1)
-      },
-    },
-  )
   const api = createApi({
     ctld,
     images,
@@ -146,6 +109,55 @@ async function serve(given: {
     await ctld.stop()
     await kept.disposeAsync()
   })
+}
+
+async function openEdges({ config, log }: Given, opened: AsyncDisposableStack) {
+  const store = await openStore({ folder: config.store.folder })
+  opened.defer(() => store.close())
+  return {
+    store,
+    admin: await readOrMakeToken(config.api.admin_token),
+    agent: await readOrMakeToken(config.api.agent_token),
+    images: await openImageStore({ folder: join(config.store.folder, 'images'), log }),
+    mailer: await createChangingMailer(config, log),
+    dataPlane: createProxyDataPlane({
+      host: config.balancer.host,
+      port: config.balancer.port,
+      trustedProxies: config.balancer.trusted_proxies,
+      log,
+      clock: machineClock,
+      ids: machineIds,
+      dice: machineDice,
+    }),
+  }
+}
+
+function ctldOn(edges: Edges, { file, text, config, log }: Given): Ctld {
+  const { store, agent, mailer, dataPlane } = edges
+  return createCtld(
+    {
+      clock: machineClock,
+      ids: machineIds,
+      dice: machineDice,
+      log,
+      store: { ...store, close: async () => {} },
+      agents: createAgentClient({ agentToken: agent.token }),
+      machines: createMachines(),
+      dataPlane,
+      mailer,
+    },
+    {
+      text,
+      config,
+      parse: (changed) => readTopologyText(changed, file),
+      write: (changed) => writeConfigFile(file, changed),
+      applied: (changed) => mailer.change(changed),
+      onBug(error) {
+        log.error({ error: error instanceof Error ? error.stack : error }, 'internal error')
+        process.exit(1)
+      },
+    },
+  )
 }
 
 /** Q14: a controller that does not have its own address would tell agents a wrong one. */
@@ -203,7 +215,7 @@ async function mailerOf({ alerts }: ControllerConfig, log: Log): Promise<Mailer>
   return createMailer({ smtp, password, ca, from, log })
 }
 
-function watchFile(file: string, ctld: ReturnType<typeof createCtld>, log: Log): Disposable {
+function watchFile(file: string, ctld: Ctld, log: Log): Disposable {
   return watchConfigFile(
     file,
     (text) => {
@@ -222,7 +234,7 @@ function watchFile(file: string, ctld: ReturnType<typeof createCtld>, log: Log):
 }
 
 function pruneImages(
-  ctld: ReturnType<typeof createCtld>,
+  ctld: Ctld,
   images: Awaited<ReturnType<typeof openImageStore>>,
   log: Log,
 ): Disposable {
