@@ -1,11 +1,11 @@
 // Joins the parts of an agent (M15): the runner that makes what runs what was assigned, and the
-// monitor that reports it. The newest order wins, whatever way it came: pushed, or as the answer
-// to a report. It is saved before it is obeyed, so that a restart goes on where it was.
+// monitor that reports it. The newest order wins, whether pushed or the answer to a report. It is
+// saved before it is obeyed, for a restart; of one that cannot be saved only the stops are obeyed.
 
 import { TucanoError } from '#shared/errors.ts'
 import { createLoop } from '#shared/loop.ts'
 import { createOneAtATime } from '#shared/one-at-a-time.ts'
-import type { Ack, Assignment, OrderAnswer, Report } from '#shared/wire.ts'
+import type { Ack, AssignedInstance, Assignment, OrderAnswer, Report } from '#shared/wire.ts'
 import { createMonitor } from './monitor/monitor.ts'
 import type { AgentdPorts } from './ports.ts'
 import { createRunner } from './runner/runner.ts'
@@ -50,6 +50,7 @@ export function createAgentd(
   const { clock, log, notebook } = ports
   const orders = createOneAtATime('orders')
   const listeners: (() => void)[] = []
+  let assigned: readonly AssignedInstance[] = []
   let obeyed = { epoch: 0, generation: 0 }
   let status: AgentHealth['status'] = 'starting'
 
@@ -89,13 +90,22 @@ export function createAgentd(
         log.warn({ epoch, generation, obeyed }, 'refused an order older than the one obeyed')
       }
       if (order > 0) {
-        await notebook.saveAssignment(assignment)
+        await notebook.saveAssignment(assignment).catch((error: unknown) => {
+          // What fills the disk can be stopped; the rest waits until the order can be saved.
+          assign(stopsOf(assignment.instances, assigned))
+          throw error
+        })
         obeyed = { epoch: assignment.epoch, generation: assignment.generation }
-        runner.assign(assignment.instances)
-        loop.wake()
+        assign(assignment.instances)
       }
       return { accepted: order >= 0, ...obeyed }
     })
+  }
+
+  function assign(instances: readonly AssignedInstance[]): void {
+    assigned = instances
+    runner.assign(instances)
+    if (status !== 'starting') loop.wake()
   }
 
   function heed(ack: Ack): void {
@@ -119,7 +129,7 @@ export function createAgentd(
         obeyed = { epoch: assignment.epoch, generation: assignment.generation }
       }
       // A lost order stops nothing: the pages say what ran, until the controller speaks.
-      runner.assign(assignment?.instances ?? pages.map(({ spec }) => spec))
+      assign(assignment?.instances ?? pages.map(({ spec }) => spec))
       status = 'ok'
       const instances = runner.processes().size
       log.info({ node: config.name, version: config.version, instances }, 'agent started')
@@ -151,6 +161,19 @@ export function createAgentd(
       listeners.push(listener)
     },
   }
+}
+
+/** What was assigned, without what a newer order stops. */
+function stopsOf(
+  newer: readonly AssignedInstance[],
+  assigned: readonly AssignedInstance[],
+): AssignedInstance[] {
+  const wanted = new Map(newer.map((spec) => [spec.id, spec]))
+  return assigned.flatMap((spec) => {
+    const next = wanted.get(spec.id)
+    if (next === undefined) return []
+    return next.want === 'stop' ? next : spec
+  })
 }
 
 function compareOrders(

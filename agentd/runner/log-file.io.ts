@@ -119,14 +119,13 @@ export async function* follow(
   }
 }
 
-/** undefined: it is gone, or too much is watched already. The poll finds what is new all the same. */
 function watchFile(path: string, ring: () => void): FSWatcher | undefined {
   try {
     const watcher = watch(path, ring)
     watcher.on('error', ring)
     return watcher
   } catch {
-    return undefined
+    return undefined // It is gone, or too much is watched: the poll finds what is new all the same.
   }
 }
 

@@ -120,6 +120,21 @@ test('asked to stop its programs, an agent ends all of them and obeys no order m
   expect(world.phase('a')).toBe('terminated')
 })
 
+test('F19: what fills the disk can be stopped: of an order that cannot be saved, that much', async () => {
+  const world = await running('a', 'b', 'c')
+  world.notebook.disk.setFull(true)
+  const order = [spec('a', { want: 'stop' }), spec('b', { env: { NEW: '1' } }), spec('d')]
+  await expect(world.assign(order, 2)).rejects.toMatchObject({ code: 'store_failed' })
+  await world.untilPhase('a', 'terminated')
+  await world.clock.until(() => world.status('c') === undefined)
+  expect(world.phase('b')).toBe('started')
+  expect(world.status('d')).toBeUndefined()
+  expect(world.agent().status().generation).toBe(1)
+  world.notebook.disk.setFull(false)
+  await world.assign([spec('b'), spec('d')], 2)
+  await world.untilPhase('d', 'started')
+})
+
 test('F19: a full disk stops no program, and pages are saved once there is room', async () => {
   const world = await running('a')
   await world.clock.advance(100)
