@@ -254,7 +254,7 @@ function addRoutes(app: FastifyInstance, routes: readonly Route[], limits: DoorL
   }
 }
 
-/** Only a client that breaks off ends it, or is no more. A test's injected request has no socket. */
+/** Only a client that breaks off or is gone ends it. An injected request has no real socket. */
 function letBeQuiet(socket: Socket): void {
   socket.setTimeout?.(0)
   socket.setKeepAlive?.(true, KEEP_ALIVE_MS)
