@@ -7,7 +7,7 @@ import {
   startCluster,
   type VirtualCluster,
 } from '#test/helpers/virtual-cluster.ts'
-import { hostOf } from '#test/sim/world.ts'
+import { hostOf } from '#test/sim/agent.ts'
 
 test('T04/F09/M51/M23: a killed worker is dead within 9 s, its instances run elsewhere', async () => {
   const cluster = await startCluster()

@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest'
 import { DETECTED_MS, startCluster, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
-import { CONTROLLER, hostOf } from '#test/sim/world.ts'
+import { hostOf } from '#test/sim/agent.ts'
+import { CONTROLLER } from '#test/sim/edges.ts'
 
 const HOUR_MS = 3_600_000
 

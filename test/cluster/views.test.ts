@@ -2,8 +2,8 @@
 
 import { expect, test } from 'vitest'
 import { startCluster, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
+import { hostOf } from '#test/sim/agent.ts'
 import { AT_REST } from '#test/sim/edges.ts'
-import { hostOf } from '#test/sim/world.ts'
 
 test('T07/M52: a stopped service is configured, not active, and has a route without targets', async () => {
   const cluster = await startCluster()

@@ -8,6 +8,9 @@ import type { Clock, Ids, Log } from '#shared/ports.ts'
 import type { Random } from '#test/helpers/seeds.ts'
 import type { Life } from './life.ts'
 
+/** The controller's name. */
+export const CONTROLLER = 'c1'
+
 export function topologyText(controller: string, names: readonly string[]): string {
   const workers = names.map(
     (name, index) => `  - { name: ${name}, kind: worker, ip: 10.0.0.${index + 11} }`,

@@ -5,9 +5,11 @@ import type { Command } from '#ctld/commands.ts'
 import { messageOf, TucanoError } from '#shared/errors.ts'
 import { configOf } from '#test/helpers/cluster.ts'
 import { type Random, randomOf } from '#test/helpers/seeds.ts'
+import { hostOf } from './agent.ts'
+import { CONTROLLER } from './edges.ts'
 import { lostPromises, unsettled, violationsNow } from './invariants.ts'
 import { CALM } from './network.ts'
-import { CONTROLLER, createSimWorld, hostOf, type Sabotage, type SimWorld } from './world.ts'
+import { createSimWorld, type Sabotage, type SimWorld } from './world.ts'
 
 /** What a user was promised of a service, and what else may have become true unanswered. */
 export type Declared = { acknowledged: string; maybe: string[] }
