@@ -3,7 +3,9 @@
 
 import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
 import type { Instance, Service } from '#shared/model.ts'
+import { isSameList } from '#shared/same-list.ts'
 import { type BalancedNode, routeTable } from './table.ts'
+import { weigh } from './weigh.ts'
 
 export { type BalancedNode, hostConflicts } from './table.ts'
 
@@ -25,11 +27,24 @@ export function createBalancer(ports: {
   const { dataPlane, onObservation } = ports
   let table: RouteTable = { version: 0, routes: [] }
   let published: string | undefined
+  /** What the last table was made from: steps come by the dozen a second, changes do not. */
+  let looked: { services: readonly Service[]; instances: readonly Instance[]; nodes: string } = {
+    services: [],
+    instances: [],
+    nodes: '',
+  }
 
   dataPlane.observe(onObservation)
 
   return {
     publish(services, instances, nodes) {
+      const facts = { services, instances, nodes: textOf(nodes) }
+      const isSame =
+        facts.nodes === looked.nodes &&
+        isSameList(services, looked.services) &&
+        isSameList(instances, looked.instances)
+      if (isSame) return table
+      looked = facts
       const next = routeTable(services, instances, nodes, table.version + 1)
       // One order of keys and of lists makes the text of two equal tables equal.
       const text = JSON.stringify(next.routes)
@@ -41,4 +56,9 @@ export function createBalancer(ports: {
     },
     table: () => table,
   }
+}
+
+/** All that a table says of its nodes: reports that leave their weight change nothing. */
+function textOf(nodes: readonly BalancedNode[]): string {
+  return JSON.stringify(nodes.map((node) => [node.name, node.ip, node.state, weigh(node)]))
 }

@@ -12,7 +12,8 @@ import {
 } from '#ctld/discovery/world.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Deployment } from '#shared/model.ts'
+import type { Deployment, Instance } from '#shared/model.ts'
+import { isSameList } from '#shared/same-list.ts'
 import type { Assignment } from '#shared/wire.ts'
 import { assignedTo } from './assignment.ts'
 import { isSettled, nextDeployment } from './deployment.ts'
@@ -196,8 +197,16 @@ export type Orders = {
   of(node: string): Assignment | undefined
 }
 
+type Made = {
+  assignment: Assignment
+  text: string
+  /** What it was made from: an order is made anew only when this is another. */
+  mine: readonly Instance[]
+  servicesVersion: number
+}
+
 export function createOrders(): Orders {
-  const orders = new Map<string, { text: string; assignment: Assignment }>()
+  const orders = new Map<string, Made>()
   let looked = ''
   return {
     refresh(world) {
@@ -206,15 +215,21 @@ export function createOrders(): Orders {
       if (version === looked) return []
       looked = version
       const { epoch } = factsOf(world)
-      const byNode = Map.groupBy(world.tables.instances.values(), (instance) => instance.node)
+      const servicesVersion = services.version()
+      const byNode = Map.groupBy(all.values(), (instance) => instance.node)
       return workersOf(world).flatMap(({ name }) => {
-        const instances = assignedTo(name, byNode.get(name) ?? [], world.tables.services)
-        const text = JSON.stringify(instances)
+        const mine = byNode.get(name) ?? []
         const last = orders.get(name)
-        if (last?.text === text) return []
+        if (last?.servicesVersion === servicesVersion && isSameList(last.mine, mine)) return []
+        const instances = assignedTo(name, mine, services)
+        const text = JSON.stringify(instances)
+        if (last?.text === text) {
+          orders.set(name, { ...last, mine, servicesVersion })
+          return []
+        }
         const generation = (last?.assignment.generation ?? 0) + 1
         const assignment = { node: name, epoch, generation, instances }
-        orders.set(name, { text, assignment })
+        orders.set(name, { assignment, text, mine, servicesVersion })
         return [assignment]
       })
     },

@@ -7,6 +7,7 @@ import type { Incident, OutboxMail } from '#ctld/discovery/document.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { AlertsConfig } from '#shared/model.ts'
 import type { Dice, Ids } from '#shared/ports.ts'
+import { isSameList } from '#shared/same-list.ts'
 import { dueMails, type MailLimits, withTestMail } from './due-mails.ts'
 import { type Occurrence, tellIncidents } from './incident.ts'
 import { afterFailure, afterSent, clampWaits, pickMail } from './outbox.ts'
@@ -166,8 +167,4 @@ function limitsOf(alerts: AlertsConfig): MailLimits {
     reminderMs: durationMs(alerts.reminder),
     digestAbove: alerts.digest_above,
   }
-}
-
-function isSameList<T>(before: readonly T[], after: readonly T[]): boolean {
-  return before.length === after.length && before.every((item, index) => item === after[index])
 }
