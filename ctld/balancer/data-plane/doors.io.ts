@@ -17,6 +17,8 @@ export type Doors = {
   want(ports: ReadonlySet<number>): void
   /** Every answer ends its connection now; resolves when keep-alive clients had time to notice. */
   announce(): Promise<void>
+  /** A moment in which what is on its way arrives. */
+  linger(): Promise<void>
   /** Takes no more connections. Resolves when the last one has ended. */
   close(): Promise<void>
   cut(): void
@@ -76,6 +78,10 @@ export function createDoors(ports: {
     return listener.close().then(() => void leaving.delete(listener))
   }
 
+  function linger(): Promise<void> {
+    return new Promise((resolve) => clock.after(LINGER_MS, resolve))
+  }
+
   return {
     async open() {
       const port = await main.open()
@@ -90,13 +96,17 @@ export function createDoors(ports: {
     async announce() {
       if (state !== 'open') return
       for (const listener of all()) listener.announce()
-      await new Promise<void>((resolve) => clock.after(LINGER_MS, resolve))
+      await linger()
     },
+    linger,
     async close() {
       state = 'closed'
       const open = all()
       for (const { cancelRetry } of dedicated.values()) cancelRetry()
       dedicated.clear()
+      // Right after the turn in which all that had connected was accepted: what still waits to be
+      // accepted when a port closes is reset by the kernel.
+      await new Promise((resolve) => setImmediate(resolve))
       await Promise.all(open.map(leave))
     },
     cut() {

@@ -84,6 +84,9 @@ export function createProxyDataPlane(options: ProxyOptions): ProxyDataPlane {
       await doors.announce()
       const closed = doors.close()
       await reception.finished(graceMs)
+      // Connections that were accepted last may not have been read from yet.
+      await Promise.race([closed, doors.linger()])
+      await reception.finished(graceMs)
       tunnels.close()
       doors.cut()
       await closed
