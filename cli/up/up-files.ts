@@ -57,7 +57,7 @@ controller: ${controllerUrl(ports)}
 token: { file: ${JSON.stringify(join(folder, 'agent-token'))} }
 host: ${HOST}
 port: ${ports.agents[index]}
-publish_interval: 500ms
+publish_interval: 1s
 port_range: { from: ${from}, to: ${to} }
 data_folder: ${JSON.stringify(agentFolder(folder, index))}
 `

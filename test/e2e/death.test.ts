@@ -27,7 +27,7 @@ describe('with a mail server that wants TLS and a password', () => {
         '  smtp:',
         `    { host: 127.0.0.1, port: ${smtp.port}, security: starttls, user: tucano,`,
         `      password: { env: TUCANO_TEST_SMTP }, ca_file: ${testCaPath}, timeout: 5s }`,
-        'health: { probe_timeout: 250ms, startup_grace: 60s }',
+        'health: { liveness_timeout: 4s, probe_timeout: 500ms, startup_grace: 60s }',
       ].join('\n'),
     })
     const deployment = await cluster.deploy('trivial-js', { concurrency: 3 })
