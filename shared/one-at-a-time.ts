@@ -5,19 +5,19 @@ import { TucanoError } from './errors.ts'
 const WAITING_MAX = 1_000
 
 export type OneAtATime = {
-  /** Settles as the work does. Rejects with `unavailable` when WAITING_MAX are waiting already. */
+  /** Settles as the work does. Rejects with `unavailable` when `waitingMax` are waiting already. */
   run<T>(work: () => Promise<T>): Promise<T>
   /** Nothing runs and nothing waits. */
   isIdle(): boolean
 }
 
-export function createOneAtATime(what: string): OneAtATime {
+export function createOneAtATime(what: string, waitingMax = WAITING_MAX): OneAtATime {
   let last: Promise<unknown> = Promise.resolve()
   let waiting = 0
 
   return {
     async run(work) {
-      if (waiting >= WAITING_MAX) {
+      if (waiting >= waitingMax) {
         throw new TucanoError('unavailable', `${waiting} writes of ${what} wait already: try later`)
       }
       waiting++

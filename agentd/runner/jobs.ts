@@ -5,6 +5,7 @@ import { type AgentdPorts, type InstancePage, PrepareError } from '#agentd/ports
 import { unreachable } from '#shared/assert.ts'
 import { messageOf } from '#shared/errors.ts'
 import { createOneAtATime } from '#shared/one-at-a-time.ts'
+import { INSTANCES_PER_NODE_MAX } from '#shared/wire.ts'
 import type { Action } from './converge.ts'
 import type { Process, ProcessEvent } from './process.ts'
 
@@ -29,7 +30,7 @@ export function createJobs(
 ): Jobs {
   const { programs, images, notebook, dice, log } = ports
   const { portRange, takenPorts, post, onBug } = options
-  const choosing = createOneAtATime('port choices')
+  const choosing = createOneAtATime('port choices', INSTANCES_PER_NODE_MAX)
   const chosen = new Map<string, number>()
   const launching = new Set<Promise<void>>()
 

@@ -1,7 +1,25 @@
 // The agent as a whole, on a machine, a disk and a controller that are played.
 
 import { expect, test } from 'vitest'
+import { INSTANCES_PER_NODE_MAX } from '#shared/wire.ts'
 import { createAgentWorld, running, spec, unavailable } from './agent-world.ts'
+
+test('starts as many instances at the same time as a node may have', async () => {
+  const world = createAgentWorld()
+  await world.start()
+  const ports = Array.from({ length: INSTANCES_PER_NODE_MAX }, (_, index) => 30_000 + index)
+  await world.assign(
+    ports.map((port) => spec(`i${port}`, { host_port: port })),
+    1,
+  )
+  await world.clock.advance(200)
+  expect(
+    world
+      .agent()
+      .status()
+      .instances.filter(({ failure }) => failure),
+  ).toEqual([])
+}, 30_000)
 
 test('M15, M26: starts what is assigned, on a port of its own, and reports it started', async () => {
   const world = await running('a', 'b')
