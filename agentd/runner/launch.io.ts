@@ -17,7 +17,8 @@ import { markOf } from './proc.io.ts'
  * gets the signal's default action back: an ignored one it would inherit. The program runs in the
  * foreground, since a shell starts what is in its background with SIGINT ignored. $1 is where the
  * end is written, renamed into place so that nobody reads half of it; $0 stands before the shell's
- * own words, such as `not found`.
+ * own words, such as `not found`. At last it kills its group, itself included: later nobody can,
+ * since a group without its leader has no name that is surely its own.
  */
 const KEEPER = `trap : TERM INT HUP QUIT
 tucano_exit_file=$1.$$
@@ -25,7 +26,8 @@ shift
 "$@"
 code=$?
 printf '%s\\n' "$code" >"$tucano_exit_file.new" &&
-  /bin/mv -f "$tucano_exit_file.new" "$tucano_exit_file"
+  /bin/mv -f "$tucano_exit_file.new" "$tucano_exit_file" &&
+  kill -KILL 0
 exit "$code"`
 
 export type Places = { instances: string; exits: string }
@@ -84,7 +86,9 @@ export async function launch(
   }
   const mark = markOf(child.pid, boot)
   heard.onStart(mark)
-  child.nodeChildProcess.once('exit', (code, signal) => heard.onExit(mark, endOf(code, signal)))
+  child.nodeChildProcess.once('exit', async (code, signal) => {
+    heard.onExit(mark, (await readExit(places, id, mark)) ?? endOf(code, signal))
+  })
   child.nodeChildProcess.unref()
   return mark
 }

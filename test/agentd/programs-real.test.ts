@@ -11,7 +11,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ProgramEnd, ProgramMark } from '#agentd/ports.ts'
 import { LOG_FILE_BYTES_MAX } from '#agentd/runner/log-file.io.ts'
 import { probe } from '#agentd/runner/probe.io.ts'
-import { isRunning, readBoot } from '#agentd/runner/proc.io.ts'
+import { isRunning, readBoot, startTimeOf } from '#agentd/runner/proc.io.ts'
 import { createPrograms } from '#agentd/runner/programs.io.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
@@ -125,6 +125,15 @@ test('Q07: two agents on one machine do not sweep each other', async () => {
   await two.programs.sweep('same')
   expect(await two.programs.strays()).toEqual([])
   expect(await one.programs.adopt('same', mark)).toBe(true)
+})
+
+test('F30: what a program leaves in its group ends with it, also without the mark', async () => {
+  const { programs, nextEnd, run } = open()
+  const end = nextEnd()
+  await run('a', ['sh', '-c', 'env -i sleep 600 & echo $!; exit 3'])
+  expect((await end).end).toEqual({ code: 3, signal: undefined })
+  const [pid = ''] = await programs.logTail('a')
+  await vi.waitFor(() => expect(startTimeOf(Number(pid))).toBeUndefined(), 4_000)
 })
 
 test('forgets all files of an instance', async () => {
