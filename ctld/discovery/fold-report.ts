@@ -51,7 +51,8 @@ function isOld(
 function foldStatus(world: World, node: string, status: InstanceStatus, now: number): void {
   const instance = world.tables.instances.get(status.id)
   if (instance === undefined) {
-    if (world.isRebuilding) adopt(world, node, status, now)
+    // Later nobody can tell which program it is: the declared one takes its place.
+    if (now < world.rebuildUntil) adopt(world, node, status, now)
     return
   }
   // One owner per instance (I5): what another node says of it counts for nothing (F42).
@@ -117,6 +118,8 @@ function foldMissing(world: World, report: Report, generation: number, now: numb
 function adopt(world: World, node: string, status: InstanceStatus, now: number): void {
   const service = world.tables.services.get(status.service)
   if (service === undefined || service.desired !== 'running') return
+  // What runs there is from before the change.
+  if (service.changedAt > world.startedAt) return
   if (status.phase !== 'started' || status.port === undefined) return
   const instance: Instance = {
     id: status.id,

@@ -73,8 +73,8 @@ export type World = {
   news: News[]
   occurrences: Occurrence[]
   startedAt: number
-  /** Instances are taken from the agents' reports: their records were lost. */
-  isRebuilding: boolean
+  /** Until then instances are taken from the agents' reports: their records were lost. */
+  rebuildUntil: number
 }
 
 export function createWorld(loaded: Loaded, config: ControllerConfig, now: number): World {
@@ -99,6 +99,7 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     tables.deployments.put(deployment, deploymentOf(service))
   }
   for (const instance of loaded.instances) tables.instances.put(instance.id, timely(instance, now))
+  const isLost = loaded.instances.length === 0 && (document?.services.length ?? 0) > 0
   const world: World = {
     tables,
     seen: new Map(),
@@ -106,7 +107,7 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     news: [],
     occurrences: [],
     startedAt: now,
-    isRebuilding: loaded.instances.length === 0 && (document?.services.length ?? 0) > 0,
+    rebuildUntil: isLost ? now + durationMs(config.health.startup_grace) : now,
   }
   const ran = new Set(loaded.instances.filter(isStarted).map(({ node }) => node))
   for (const mark of document?.nodes ?? []) {

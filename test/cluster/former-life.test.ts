@@ -80,3 +80,34 @@ test('I3: nobody is shown what is not on disk yet and may still be refused', asy
   await refused
   expect(shown).toEqual([])
 })
+
+test.each([
+  { case: 'that came late', updatedBefore: true, awayMs: 20_000 },
+  { case: 'whose service was changed since', updatedBefore: false, awayMs: 0 },
+])('Q16: when records were lost, no program is taken over $case', async (given) => {
+  const cluster = await startCluster()
+  const { storage } = cluster.world.controller
+  const { open } = storage
+  const update = async () => {
+    await cluster.deploy('api', 3, { env: { V: '2' } })
+    await cluster.until(() => cluster.snapshot().deployments.at(-1)?.state === 'complete_running')
+  }
+  await cluster.run('api', 3)
+  cluster.cutOff('w3')
+  await cluster.until(() => cluster.node('w3').state === 'dead' && cluster.isWhole('api'))
+  if (given.updatedBefore) await update()
+  storage.open = (): Store => {
+    const store = open()
+    const load = async () => ({ ...(await store.load()), instances: [], deployments: [] })
+    return { ...store, load }
+  }
+  await cluster.restartController()
+  await cluster.until(() => cluster.isWhole('api'))
+  if (!given.updatedBefore) await update()
+  await cluster.pass(given.awayMs)
+  const ids = cluster.live('api').map(({ id }) => id)
+
+  cluster.world.network.heal()
+  await cluster.until(() => cluster.isAlive('w3') && cluster.programs('w3').length === 0)
+  expect(cluster.live('api').map(({ id }) => id)).toEqual(ids)
+})
