@@ -1,30 +1,21 @@
 // tucano_agentd as the process that a worker runs, with real programs and a played controller.
 
-import { once } from 'node:events'
 import { appendFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { isRunning, startTimeOf } from '#agentd/runner/proc.io.ts'
 import { errorOfProblem } from '#shared/problem.ts'
 import type { InstanceStatus } from '#shared/wire.ts'
 import { agentFolder, playController, startAgent, TOKEN } from '#test/helpers/agent-process.ts'
+import { freePorts } from '#test/helpers/free-ports.ts'
 
 const isStarted = ({ phase }: InstanceStatus) => phase === 'started'
 const bearer = { authorization: `Bearer ${TOKEN}` }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 async function cluster() {
   const controller = await playController()
-  const folder = await agentFolder(controller.url, await freePort())
+  const [port = 0] = await freePorts(1)
+  const folder = await agentFolder(controller.url, port)
   return { controller, folder }
 }
 

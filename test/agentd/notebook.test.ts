@@ -4,10 +4,11 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { openNotebook } from '#agentd/notebook.io.ts'
 import type { InstancePage, Notebook } from '#agentd/ports.ts'
-import type { AssignedInstance, Assignment } from '#shared/wire.ts'
+import type { Assignment } from '#shared/wire.ts'
 import { createFakeNotebook } from '#test/fakes/notebook.ts'
 import { randomOf } from '#test/helpers/seeds.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
+import { spec } from './agent-world.ts'
 
 type Desk = {
   open(): Promise<Notebook>
@@ -126,13 +127,13 @@ test('after a power cut at any step every acknowledged page is whole', async () 
 })
 
 function anAssignment(generation: number): Assignment {
-  return { node: 'w1', epoch: 1, generation, instances: [anAssigned('a')] }
+  return { node: 'w1', epoch: 1, generation, instances: [spec('a')] }
 }
 
 function aPage(id: string, restarts = 0): InstancePage {
   return {
     id,
-    spec: anAssigned(id),
+    spec: spec(id),
     port: 20_000,
     program: { pid: 7, startTime: '123', boot: 'boot-1' },
     restarts,
@@ -140,24 +141,5 @@ function aPage(id: string, restarts = 0): InstancePage {
     wasHealthy: true,
     ended: undefined,
     failure: undefined,
-  }
-}
-
-function anAssigned(id: string): AssignedInstance {
-  return {
-    id,
-    service: 'api',
-    revision: 1,
-    attempt: 1,
-    want: 'run',
-    image: {
-      digest: `sha256:${'0'.repeat(64)}`,
-      build: [],
-      build_timeout_ms: 1_000,
-      run: ['node', 'server.ts'],
-    },
-    env: {},
-    health: { interval_ms: 1_000, timeout_ms: 500, fall: 3, rise: 1, start_timeout_ms: 5_000 },
-    stop: { signal: 'SIGTERM', grace_ms: 1_000 },
   }
 }

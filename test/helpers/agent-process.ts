@@ -12,6 +12,7 @@ import { onTestFinished } from 'vitest'
 import { createPrograms } from '#agentd/runner/programs.io.ts'
 import { packFolder } from '#shared/pack.io.ts'
 import type { AssignedInstance, Assignment, InstanceStatus, Report } from '#shared/wire.ts'
+import { spec } from '#test/agentd/agent-world.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 export const TOKEN = 'token-of-the-agents-of-this-test'
@@ -148,22 +149,9 @@ async function packProgram(): Promise<{ digest: string; bytes: Buffer }> {
 }
 
 function program(id: string, digest: string): AssignedInstance {
-  return {
-    id,
-    service: 'api',
-    revision: 1,
-    attempt: 1,
-    want: 'run',
+  return spec(id, {
     image: { digest, build: [], build_timeout_ms: 10_000, run: ['node', 'server.ts'] },
-    env: {},
-    health: {
-      path: '/',
-      interval_ms: 200,
-      timeout_ms: 1_000,
-      fall: 3,
-      rise: 2,
-      start_timeout_ms: 10_000,
-    },
-    stop: { signal: 'SIGTERM', grace_ms: 3_000 },
-  }
+    health: { path: '/', interval_ms: 200, timeout_ms: 1_000 },
+    stop: { grace_ms: 3_000 },
+  })
 }
