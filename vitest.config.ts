@@ -10,6 +10,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/sim/**'],
+          // A test waits for a fact and not for time, so a busy machine may take its time.
+          testTimeout: 30_000,
         },
       },
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 } },
