@@ -1,7 +1,8 @@
 // tucano alerts: incidents and the mails about them; `alerts test` sends a test mail.
 
+import { durationText } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { AlertsAnswer, Incident } from './answers.ts'
+import type { AlertsAnswer, Incident, WaitingMail } from './answers.ts'
 import type { Command } from './command.ts'
 import { plain, type Tone } from './table.ts'
 import { since } from './words.ts'
@@ -44,6 +45,15 @@ export const alerts: Command = {
     }
     if (answer.incidents.length === 0) screen.line('no incidents')
     if (answer.outbox > 0) screen.line(`mails that wait to be sent: ${answer.outbox}`)
+    for (const mail of answer.waiting ?? []) screen.line(`  ${waitingText(mail, now())}`)
     return 0
   },
+}
+
+/** `[tucano] node w2 is dead: 2 tries, again in 40 s; 450 busy`. */
+function waitingText({ subject, tries, next_at: nextAt, last_error }: WaitingMail, now: number) {
+  const again = nextAt > now ? `again in ${durationText(nextAt - now)}` : 'goes now'
+  const tried =
+    tries === 0 ? 'not tried yet' : `${tries} ${tries === 1 ? 'try' : 'tries'}, ${again}`
+  return plain(`${subject}: ${tried}${last_error === null ? '' : `; ${last_error}`}`)
 }

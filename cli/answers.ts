@@ -64,13 +64,26 @@ export type Incident = {
   mails: number
 }
 
+export type WaitingMail = {
+  id: string
+  subject: string
+  tries: number
+  next_at: number
+  last_error: string | null
+}
+
 export type ConfigMark = { version: number; at: number; by: 'start' | 'api' | 'file' }
 
 export type ServicesAnswer = { services: ServiceSummary[]; pending: Pending[] }
 export type InstancesAnswer = { instances: Instance[] }
 export type NodesAnswer = { nodes: NodeAnswer[]; frozen: Frozen }
 export type EventsAnswer = { events: ClusterEvent[]; cursor: number }
-export type AlertsAnswer = { incidents: Incident[]; outbox: number }
+export type AlertsAnswer = {
+  incidents: Incident[]
+  outbox: number
+  /** A controller of an older version does not say. */
+  waiting?: WaitingMail[]
+}
 export type ConfigVersionAnswer = ConfigMark & { text: string }
 export type ConfigAnswer = ConfigVersionAnswer & { history: ConfigMark[] }
 export type ConfigPutAnswer = { version: number; restart_required: string[] }

@@ -38,8 +38,9 @@ export type Snapshot = {
   /** What should run and has no place, with the reason in words. */
   pending: readonly Pending[]
   incidents: readonly Incident[]
-  /** Mails that wait to be sent. */
+  /** How many mails wait to be sent, and which. */
   outbox: number
+  waiting: readonly WaitingMail[]
   frozen: { since: number; nodes: readonly string[] } | null
   config: ConfigVersion
   configHistory: readonly ConfigVersion[]
@@ -63,6 +64,17 @@ export type NodeView = {
   agentVersion: string | null
   /** Instances it owns that are not final. */
   instanceCount: number
+}
+
+/** A mail that was not sent yet, without its text. */
+export type WaitingMail = {
+  id: string
+  subject: string
+  tries: number
+  /** Wall instant before which it is not tried again. */
+  next_at: number
+  /** The mail server's last answer; null: it was not tried yet. */
+  last_error: string | null
 }
 
 /** `service` is the very object in configured_services (M55, T08), not a copy. */

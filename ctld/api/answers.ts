@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 import type { Incident } from '#ctld/discovery/document.ts'
-import type { NodeView, Pending } from '#ctld/snapshot.ts'
+import type { NodeView, Pending, WaitingMail } from '#ctld/snapshot.ts'
 import type {
   ClusterEvent,
   Deployment,
@@ -246,6 +246,14 @@ export const incidentAnswer = z.strictObject({
   mails: count,
 })
 
+export const waitingMailAnswer = z.strictObject({
+  id: z.string(),
+  subject: z.string(),
+  tries: count,
+  next_at: at,
+  last_error: z.string().nullable(),
+})
+
 export const configMarkAnswer = z.strictObject({
   version: z.int(),
   at,
@@ -272,4 +280,5 @@ export const sameAsModel: [
   Same<Pending, typeof pendingAnswer>,
   Same<ClusterEvent, typeof eventAnswer>,
   Same<Incident, typeof incidentAnswer>,
-] = [true, true, true, true, true, true, true, true]
+  Same<WaitingMail, typeof waitingMailAnswer>,
+] = [true, true, true, true, true, true, true, true, true]

@@ -14,6 +14,7 @@ import {
   incidentAnswer,
   nodeAnswer,
   serviceAnswer,
+  waitingMailAnswer,
 } from './answers.ts'
 import { ADMIN, type ApiContext, answer, digits, found, ok, wait } from './context.ts'
 import { createEventStreams, type EventStreams } from './event-stream.ts'
@@ -68,17 +69,21 @@ export function clusterRoutes(context: ApiContext): Route[] {
     route({
       method: 'GET',
       path: '/v1/alerts',
-      summary: 'Incidents, and how many mails wait to be sent',
+      summary: 'Incidents, and the mails that wait to be sent',
       access: ADMIN,
       answers: {
         200: answer(
           'Incidents',
-          z.strictObject({ incidents: z.array(incidentAnswer), outbox: z.int().min(0) }),
+          z.strictObject({
+            incidents: z.array(incidentAnswer),
+            outbox: z.int().min(0),
+            waiting: z.array(waitingMailAnswer),
+          }),
         ),
       },
       handle() {
-        const { incidents, outbox } = ctld.snapshot()
-        return ok({ incidents, outbox })
+        const { incidents, outbox, waiting } = ctld.snapshot()
+        return ok({ incidents, outbox, waiting })
       },
     }),
     route({

@@ -4,8 +4,9 @@
 
 import { isFinal } from '#ctld/deployer/instance.ts'
 import { compare } from '#ctld/deployer/reconcile.ts'
-import type { NodeView, Pending, Snapshot } from '#ctld/snapshot.ts'
+import type { NodeView, Pending, Snapshot, WaitingMail } from '#ctld/snapshot.ts'
 import type { Machine } from '#shared/model.ts'
+import type { OutboxMail } from './document.ts'
 import { factsOf, isDrained, type World, workersOf } from './world.ts'
 
 export type ViewExtra = {
@@ -46,10 +47,15 @@ export function snapshotOf(world: World, extra: ViewExtra, now: number): Snapsho
     deployments: tables.deployments.values().toSorted((a, b) => compare(a.id, b.id)),
     incidents: facts.incidents,
     outbox: facts.outbox.length,
+    waiting: facts.outbox.map(waitingMail),
     frozen: facts.frozen,
     config: facts.config.at(-1) ?? { version: 0, text: '', at: 0, by: 'start' },
     configHistory: facts.config,
   }
+}
+
+function waitingMail({ id, mail, tries, nextAt, lastError }: OutboxMail): WaitingMail {
+  return { id, subject: mail.subject, tries, next_at: nextAt, last_error: lastError }
 }
 
 function nodeView(

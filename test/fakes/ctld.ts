@@ -238,6 +238,9 @@ function aSnapshot(): Snapshot {
       },
     ],
     outbox: 1,
+    waiting: [
+      { id: 'm-1', subject: '[tucano] w2', tries: 2, next_at: 140_000, last_error: '450 busy' },
+    ],
     frozen: { since: 1_000, nodes: ['w2'] },
     config: { version: 2, text: 'topology: []\n', at: 2_000, by: 'api' },
     configHistory: [{ version: 1, text: 'topology:\n', at: 1_000, by: 'start' }],

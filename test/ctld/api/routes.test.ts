@@ -131,7 +131,10 @@ test('S30: the configuration is read with its versions and put only upon the new
 
 test('alerts are listed, and a test mail is accepted', async () => {
   const { ask } = createTestApi()
-  expect((await ask('GET', '/v1/alerts')).json()).toMatchObject({ outbox: 1 })
+  expect((await ask('GET', '/v1/alerts')).json()).toMatchObject({
+    outbox: 1,
+    waiting: [{ id: 'm-1', tries: 2, last_error: '450 busy' }],
+  })
   const answer = await ask('POST', '/v1/alerts/test')
   expect([answer.statusCode, answer.json()]).toEqual([202, { mail_id: 'mail-1' }])
 })
