@@ -71,12 +71,24 @@ function parseOptions(command: Command, rest: readonly string[]) {
     ]),
   )
   try {
-    const { values, positionals } = parseArgs({ args: [...rest], allowPositionals: true, options })
-    return { values: values as Record<string, string | boolean | undefined>, positionals }
+    const args = rest.map((word) => word.replace(/^(?=-\d)/, NUMBER))
+    const { values, positionals } = parseArgs({ args, allowPositionals: true, options })
+    const texts = Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? unmarked(value) : value,
+    ])
+    return {
+      values: Object.fromEntries(texts) as Record<string, string | boolean | undefined>,
+      positionals: positionals.map(unmarked),
+    }
   } catch (cause) {
     throw optionError(cause, specs, `tucano help ${command.name}`)
   }
 }
+
+/** No option is a digit: a negative number is a word, to be refused by whoever reads it. */
+const NUMBER = '\0'
+const unmarked = (word: string) => word.replace(/^\0/, '')
 
 function optionError(cause: unknown, specs: readonly OptionSpec[], help: string): TucanoError {
   const words = cause instanceof Error ? cause.message : String(cause)

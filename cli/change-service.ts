@@ -26,7 +26,7 @@ export async function changeService(context: Context, change: ServiceChange): Pr
 
   const wanted = { id: accepted.deployment_id, service, timeoutMs }
   const { deployment, detail, isTimedOut } = await follow(context, client, wanted)
-  if (isTimedOut) throw stillGoesOn(service, timeoutMs)
+  if (isTimedOut) throw stillGoesOn(service, timeoutMs, detail)
   const last = deployment ?? accepted.deployment
   if (screen.json) screen.object(last)
   // What the controller has forgotten was carried out: only a removed service takes it along.

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { TucanoError } from '#shared/errors.ts'
-import { errorOfProblem } from '#shared/problem.ts'
+import { errorOfProblem, problemSchema } from '#shared/problem.ts'
 import type { Client, Progress } from './client.ts'
 import { Interrupted } from './command.ts'
 
@@ -61,7 +61,7 @@ export function createClient(options: {
     exchange({ base, open }, { ...wanted, signal }, use)
 
   const json = async <T>(wanted: Omit<Ask, 'signal'>): Promise<T> =>
-    (await ask(wanted, readJson)) as T
+    (await ask(wanted, (answer) => readJson(base, answer))) as T
 
   return {
     url: base,
@@ -144,7 +144,7 @@ async function upload(wanted: {
     signal: ends,
   }).catch((error: unknown) => error)
   try {
-    return await readJson(await answered)
+    return await readJson(base, await answered)
   } catch (cause) {
     if (signal.aborted) throw new Interrupted()
     throw cause instanceof TucanoError ? cause : unreachable(base, (await sending) ?? cause)
@@ -185,7 +185,7 @@ async function* lines(wanted: {
       sent.end()
     })
     clearTimeout(timer)
-    if (answer.statusCode !== 200) await readJson(answer)
+    if (answer.statusCode !== 200) await readJson(base, answer)
     // readline does not tell of a broken answer: what ends too early is asked for again.
     answer.on('error', () => {})
     yield* createInterface({ input: answer, crlfDelay: Infinity })
@@ -199,7 +199,7 @@ async function* lines(wanted: {
   }
 }
 
-async function readJson(answer: IncomingMessage): Promise<unknown> {
+async function readJson(base: string, answer: IncomingMessage): Promise<unknown> {
   const status = answer.statusCode ?? 0
   const chunks: Buffer[] = []
   let bytes = 0
@@ -216,6 +216,8 @@ async function readJson(answer: IncomingMessage): Promise<unknown> {
   if (status >= 300 && status < 400) {
     throw new TucanoError('unavailable', `the answer is a redirection (HTTP ${status})`)
   }
+  // The controller's own 404 says what there is not; another server knows nothing of the path.
+  if (status === 404 && !problemSchema.safeParse(body).success) throw foreign(base)
   throw errorOfProblem(status, body)
 }
 
@@ -226,6 +228,13 @@ function parsed(text: string): unknown {
     // A proxy in between may answer with a page; its status says enough.
     return undefined
   }
+}
+
+function foreign(base: string): TucanoError {
+  return new TucanoError(
+    'usage',
+    `${base} is not a Tucano API (is that the balancer's port?): the answer was HTTP 404`,
+  )
 }
 
 function tooSlow(base: string, ms: number): TucanoError {

@@ -3,6 +3,7 @@
 
 import type { Deployment } from '#shared/model.ts'
 import type { ServiceDetail } from './answers.ts'
+import { formerOf } from './revisions.ts'
 import type { Screen } from './screen.ts'
 import { plain, plainLine } from './table.ts'
 import { shortIds } from './words.ts'
@@ -18,6 +19,8 @@ export function tellFailure(
       ? `the deployment of ${service} did not finish: ${why}`
       : `the deployment of ${service} failed: ${why}`
   screen.note(screen.paintNote('bad', plain(head)))
+  const former = formerOf(detail)
+  if (former !== undefined) screen.note(`  ${former}`)
   if (failure === undefined) {
     screen.note(`next: tucano show ${service}`)
     return

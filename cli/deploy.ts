@@ -7,6 +7,7 @@ import { TucanoError } from '#shared/errors.ts'
 import type { ServiceConfig } from '#shared/model.ts'
 import { readServiceFile } from '#shared/read-config.io.ts'
 import { withDigest } from '#shared/service-config.ts'
+import { CONCURRENCY_MAX } from '#shared/service-schema.ts'
 import type { AcceptedAnswer } from './answers.ts'
 import type { Client } from './client.ts'
 import type { Command, Context } from './command.ts'
@@ -80,10 +81,26 @@ export async function findServiceFile(folder: string, word: string): Promise<str
 
 async function readConfig(context: Context): Promise<ServiceConfig> {
   const concurrency = context.flags.text('concurrency')
-  const count = concurrency === undefined ? undefined : countOf(concurrency, '--concurrency')
+  const count =
+    concurrency === undefined ? undefined : countOf(concurrency, '--concurrency', CONCURRENCY_MAX)
   const file = await findServiceFile(context.folder, context.words[0] ?? '.')
   const config = await readServiceFile(file)
+  await requireProgram(file, config)
   return count === undefined ? config : { ...config, concurrency: count }
+}
+
+/** Said with the key of the file, where it is mended. */
+async function requireProgram(file: string, { image }: ServiceConfig): Promise<void> {
+  for (const key of ['path', 'archive'] as const) {
+    const place = image[key]
+    if (place === undefined) continue
+    // Why it cannot be looked at is said by the same words: it is not there for this user.
+    const found = await stat(place).catch(() => undefined)
+    const isIt = key === 'path' ? found?.isDirectory() : found?.isFile()
+    if (isIt === true) continue
+    const what = key === 'path' ? 'folder' : 'file'
+    throw new TucanoError('invalid_config', `${file}: image.${key}: there is no ${what} ${place}`)
+  }
 }
 
 async function finish(
@@ -96,7 +113,7 @@ async function finish(
   screen.note(`${config.name}: deployment ${accepted.deployment_id}`)
   const wanted = { id: accepted.deployment_id, service: config.name, timeoutMs }
   const { deployment, detail, isTimedOut } = await follow(context, client, wanted)
-  if (isTimedOut) throw stillGoesOn(config.name, timeoutMs)
+  if (isTimedOut) throw stillGoesOn(config.name, timeoutMs, detail)
   if (deployment === undefined) {
     throw new TucanoError('not_found', `the controller has forgotten the deployment ${wanted.id}`)
   }

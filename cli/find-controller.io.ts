@@ -142,7 +142,9 @@ function nowhere(): TucanoError {
       'give --controller URL and --token-file FILE, or set TUCANO_CONTROLLER and\n' +
       'TUCANO_TOKEN_FILE, or write ~/.config/tucano/context.json:\n' +
       '  {"controller": "http://10.0.0.10:7070", "token_file": "/path/to/admin-token"}\n' +
-      'or start a cluster on this machine: tucano up',
+      'or start a cluster on this machine: tucano up\n' +
+      'or call it in the folder of `tucano up`, or:\n' +
+      '  export TUCANO_CONTROLLER=http://127.0.0.1:7070 TUCANO_TOKEN_FILE=/path/to/admin-token',
   )
 }
 

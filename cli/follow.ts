@@ -8,9 +8,7 @@ import type { Deployment, DeploymentState } from '#shared/model.ts'
 import type { ServiceDetail } from './answers.ts'
 import { type Client, orUndefined } from './client.ts'
 import { type Context, Interrupted } from './command.ts'
-import { createInstanceTeller } from './instances.ts'
-import type { Screen } from './screen.ts'
-import { instanceState, shortIds } from './words.ts'
+import { createProgress, waitsForPlace } from './progress.ts'
 
 /** Phases of instances do not end the controller's wait: they are looked at this often. */
 const LOOK_MS = 1_000
@@ -58,7 +56,7 @@ export async function follow(
   wanted: { id: string; service: string; timeoutMs: number },
 ): Promise<Outcome> {
   const { id, service } = wanted
-  const tell = createInstanceTeller()
+  const tell = createProgress(screen)
   const ends = performance.now() + wanted.timeoutMs
   let wait = 0
   for (;;) {
@@ -74,7 +72,7 @@ export async function follow(
     })
     if (seen === undefined) return { deployment: undefined, detail: undefined, isTimedOut: true }
     const { deployment, detail } = seen
-    if (detail !== undefined) tellInstances(screen, detail, tell)
+    if (detail !== undefined) tell(detail)
     if (deployment === undefined || settled.has(deployment.state)) {
       screen.status('')
       return { deployment, detail, isTimedOut: false }
@@ -89,35 +87,21 @@ export async function follow(
   }
 }
 
-/** What a command that changed a service prints at its end; gives the exit code. */
-export function stillGoesOn(service: string, timeoutMs: number): TucanoError {
+/** The time is up: what it waits for, and that it goes on. */
+export function stillGoesOn(
+  service: string,
+  timeoutMs: number,
+  detail: ServiceDetail | undefined,
+): TucanoError {
   return new TucanoError(
     'timeout',
-    `not settled after ${durationText(timeoutMs)}; the deployment goes on; ` +
+    `not settled after ${durationText(timeoutMs)}${waitsFor(detail)}; the deployment goes on; ` +
       `see: tucano show ${service}`,
   )
 }
 
-function tellInstances(
-  screen: Screen,
-  { instances, deployment }: ServiceDetail,
-  tell: ReturnType<typeof createInstanceTeller>,
-): void {
-  const short = shortIds(instances.map(({ id }) => id))
-  for (const instance of tell(instances)) {
-    const { text, tone } = instanceState(instance)
-    const port = instance.state === 'started' ? `, port ${instance.port}` : ''
-    const isBad = tone === 'bad' || instance.retryAt !== undefined
-    const why = isBad ? `: ${instance.failure?.error ?? instance.why}` : ''
-    const word = tone === undefined ? text : screen.paintNote(tone, text)
-    screen.note(`  ${instance.node}  ${short(instance.id)}  ${word}${port}${why}`)
-  }
-  if (deployment?.state === 'superseded') screen.note('  a newer deployment took over')
-}
-
 function waitsFor(detail: ServiceDetail | undefined): string {
-  const [pending] = detail?.pending ?? []
-  return pending === undefined ? '' : `; ${pending.count} without a place: ${pending.why}`
+  return (detail?.pending ?? []).map((one) => `; ${waitsForPlace(one)}`).join('')
 }
 
 /** A controller that restarts meanwhile is waited for; undefined: until the time was up. */

@@ -15,10 +15,17 @@ const columns: readonly Column[] = [
   { title: 'RESTARTS', align: 'right' },
   { title: 'SINCE', align: 'right' },
 ]
+const revisionColumn: Column = { title: 'REVISION', align: 'right' }
 const whyColumn: Column = { title: 'WHY' }
 
 /** Sorted by service, node and id; with --wide whole ids and the reason of each state. */
-export function printInstances(screen: Screen, instances: readonly Instance[], now: number): void {
+export function printInstances(
+  screen: Screen,
+  instances: readonly Instance[],
+  now: number,
+  options: { revisions?: boolean } = {},
+): void {
+  const revisions = options.revisions === true
   const short = screen.wide ? (id: string) => id : shortIds(instances.map(({ id }) => id))
   const rows = bySeat(instances).map((instance): Cell[] => [
     short(instance.id),
@@ -28,9 +35,11 @@ export function printInstances(screen: Screen, instances: readonly Instance[], n
     instanceState(instance),
     String(instance.restarts),
     since(instance.changedAt, now),
+    ...(revisions ? [String(instance.revision)] : []),
     instance.why,
   ])
-  screen.table(screen.wide ? [...columns, whyColumn] : columns, rows)
+  const shown = revisions ? [...columns, revisionColumn] : columns
+  screen.table(screen.wide ? [...shown, whyColumn] : shown, rows)
 }
 
 export function bySeat(instances: readonly Instance[]): Instance[] {
@@ -40,14 +49,14 @@ export function bySeat(instances: readonly Instance[]): Instance[] {
 
 /**
  * Tells what changed since it last looked: `w1  3f2a9c01  building`. What stood there at the
- * first look and already runs is not news.
+ * first look and already runs is not news, nor is a try that fails like the one before it.
  */
 export function createInstanceTeller(): (instances: readonly Instance[]) => Instance[] {
   const told = new Map<string, string>()
   let isFirst = true
   return (instances) => {
     const news = bySeat(instances).filter((instance) => {
-      const text = instanceState(instance).text
+      const text = newsOf(instance)
       const was = told.get(instance.id)
       told.set(instance.id, text)
       if (was === undefined && isFirst) return instance.state === 'deploying'
@@ -56,4 +65,16 @@ export function createInstanceTeller(): (instances: readonly Instance[]) => Inst
     isFirst = false
     return news
   }
+}
+
+/** It starts again after a try that failed: the steps of the next tries are not news. */
+export function isRetrying({ state, failure }: Instance): boolean {
+  return state === 'deploying' && failure !== undefined
+}
+
+function newsOf(instance: Instance): string {
+  const { failure } = instance
+  if (!isRetrying(instance) || failure === undefined) return instanceState(instance).text
+  // Numbers aside: a port or a process number is another one at each try.
+  return `failed: ${failure.error.replaceAll(/\d+/g, '#')}`
 }

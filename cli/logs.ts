@@ -11,14 +11,21 @@ import { isPassing, pause } from './follow.ts'
 import { bySeat } from './instances.ts'
 import { eventsAfter, lastCursor } from './news.ts'
 import { countOf } from './numbers.ts'
-import { plainLine } from './table.ts'
-import { instanceOf, shortIds } from './words.ts'
+import { plain, plainLine } from './table.ts'
+import { instanceOf, instanceState, shortIds } from './words.ts'
 
 const LINES_DEFAULT = 100
 const LOOK_MS = 5_000
 const AGAIN_MS = 1_000
+/** Instances that have ended whose last lines are shown when none lives. */
+const ENDED_MAX = 3
 
-type Source = { service: string | undefined; instances: Instance[] }
+type Source = {
+  service: string | undefined
+  instances: Instance[]
+  /** Of the service, the newest first. */
+  ended: Instance[]
+}
 type Printer = (instance: Instance, line: string) => void
 
 export const logs: Command = {
@@ -48,14 +55,21 @@ export const logs: Command = {
 
 async function sourceOf(client: Client, word: string): Promise<Source> {
   const detail = await orUndefined(client.get<ServiceDetail>(servicePath(word)))
-  if (detail !== undefined) return { service: word, instances: detail.instances.filter(isLive) }
+  if (detail !== undefined) {
+    const ended = detail.instances.filter((instance) => !isLive(instance))
+    return {
+      service: word,
+      instances: detail.instances.filter(isLive),
+      ended: ended.toSorted((a, b) => b.changedAt - a.changedAt).slice(0, ENDED_MAX),
+    }
+  }
   const { instances } = await client.get<InstancesAnswer>('/v1/instances?all=true')
-  return { service: undefined, instances: [instanceOf(instances, word)] }
+  return { service: undefined, instances: [instanceOf(instances, word)], ended: [] }
 }
 
 /** Lines of several instances say whose they are. */
-function printerOf({ screen }: Context, { service, instances }: Source): Printer {
-  const short = shortIds(instances.map(({ id }) => id))
+function printerOf({ screen }: Context, { service, instances, ended }: Source): Printer {
+  const short = shortIds([...instances, ...ended].map(({ id }) => id))
   return ({ id, node }, line) => {
     if (screen.json) screen.objectLine({ node, instance: id, line })
     else if (service === undefined) screen.line(line)
@@ -68,7 +82,7 @@ type Wanted = { source: Source; count: number; print: Printer }
 async function printAll(context: Context, client: Client, wanted: Wanted): Promise<number> {
   const { source, count, print } = wanted
   if (source.instances.length === 0) {
-    context.screen.note(`${source.service} has no instance; the last ones: tucano ps -a`)
+    printEnded(context, wanted)
     return 0
   }
   let failures = 0
@@ -86,6 +100,25 @@ async function printAll(context: Context, client: Client, wanted: Wanted): Promi
     if (context.signal.aborted) throw new Interrupted()
   }
   return failures > 0 ? 1 : 0
+}
+
+/** No instance lives: what the controller keeps of those that ended last. */
+function printEnded({ screen }: Context, { source, print }: Wanted): void {
+  const { service, ended } = source
+  if (ended.length === 0) {
+    screen.note(`${service} has no instance`)
+    return
+  }
+  screen.note(`no instance of ${service} lives; what is kept of those that ended last:`)
+  const short = shortIds(ended.map(({ id }) => id))
+  for (const instance of ended.toReversed()) {
+    const { text } = instanceState(instance)
+    const why = plain(instance.failure?.error ?? instance.why)
+    screen.note(`${instance.node}/${short(instance.id)}  ${text}: ${why}`)
+    for (const line of instance.failure?.log_tail ?? []) print(instance, plainLine(line))
+  }
+  const ids = ended.map(({ id }) => short(id)).join(', ')
+  screen.note(`tucano logs INSTANCE-ID works for ${ids}; more of them: tucano ps ${service} -a`)
 }
 
 /** An agent forgets an instance that has ended; of a failed one the controller has the end. */
@@ -116,6 +149,7 @@ async function followAll(context: Context, client: Client, wanted: Wanted): Prom
     if (context.signal.aborted) throw new Interrupted()
     return 0
   }
+  if (source.instances.length === 0) printEnded(context, wanted)
   let cursor = await lastCursor(client)
   for (;;) {
     try {

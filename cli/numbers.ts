@@ -3,7 +3,8 @@
 import { TucanoError } from '#shared/errors.ts'
 
 /** A whole number of at most six digits; `what` names it in the refusal. Throws `usage`. */
-export function countOf(text: string, what: string): number {
-  if (/^\d{1,6}$/.test(text)) return Number(text)
-  throw new TucanoError('usage', `${what} is a whole number, not ${text}`)
+export function countOf(text: string, what: string, max?: number): number {
+  if (/^\d{1,6}$/.test(text) && Number(text) <= (max ?? Infinity)) return Number(text)
+  const range = max === undefined ? '' : ` from 0 to ${max}`
+  throw new TucanoError('usage', `${what} is a whole number${range}, not ${text}`)
 }

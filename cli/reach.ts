@@ -27,6 +27,15 @@ export function curlLine(
   return `curl ${header}'${origin}${path}'`
 }
 
+/** What another folder's commands find the controller by. */
+export function exportLine(controller: string, tokenFile: string): string {
+  return `export TUCANO_CONTROLLER=${controller} TUCANO_TOKEN_FILE=${quoted(tokenFile)}`
+}
+
+function quoted(path: string): string {
+  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+}
+
 async function balancerOrigin(
   client: Client,
   publicPort: number | undefined,

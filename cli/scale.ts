@@ -1,5 +1,6 @@
 // tucano scale: changes how many instances of a service run.
 
+import { CONCURRENCY_MAX } from '#shared/service-schema.ts'
 import { changeService, servicePath } from './change-service.ts'
 import type { Command } from './command.ts'
 import { waitOptions } from './follow.ts'
@@ -10,9 +11,10 @@ export const scale: Command = {
   summary: 'Change how many instances of a service run',
   words: 'SERVICE COUNT',
   options: waitOptions,
+  details: `COUNT is a whole number from 0 to ${CONCURRENCY_MAX}; 0 keeps the service, with no instance.`,
   async run(context) {
     const [service = '', count = ''] = context.words
-    const concurrency = countOf(count, 'COUNT')
+    const concurrency = countOf(count, 'concurrency', CONCURRENCY_MAX)
     return changeService(context, {
       service,
       method: 'POST',

@@ -7,6 +7,7 @@ import { orUndefined } from './client.ts'
 import type { Command, Context } from './command.ts'
 import { printInstances } from './instances.ts'
 import { reachOf } from './reach.ts'
+import { formerOf } from './revisions.ts'
 import type { Screen } from './screen.ts'
 import { plain, plainLine } from './table.ts'
 import { bytesText, instanceOf, instanceState, percent, since } from './words.ts'
@@ -48,7 +49,7 @@ function showService(context: Context, detail: ServiceDetail, reach: readonly st
   printRows(screen, [
     ['service', service.name],
     ['state', `${summary.state}, ${summary.running} of ${summary.wanted} running`],
-    ['revision', `${service.revision}, changed ${since(service.changedAt, now())} ago`],
+    ['revision', revisionText(detail, now())],
     ['hosts', [service.name, ...summary.hosts].join(' ')],
     ['image', image.digest],
     ['build', image.build.map((argv) => argv.join(' ')).join('; ') || undefined],
@@ -61,7 +62,7 @@ function showService(context: Context, detail: ServiceDetail, reach: readonly st
   const shown = detail.instances.filter((one) => flags.has('all') || isLive(one))
   if (shown.length > 0) {
     screen.line()
-    printInstances(screen, shown, now())
+    printInstances(screen, shown, now(), { revisions: true })
   }
   if (deployment?.failure !== undefined) {
     screen.line()
@@ -140,6 +141,13 @@ function printFailure(
     screen.line(`  last health check: ${plain(failure.last_probe)}`)
   }
   for (const line of failure.log_tail ?? []) screen.line(`  | ${plainLine(line)}`)
+}
+
+function revisionText(detail: ServiceDetail, now: number): string {
+  const { revision, changedAt } = detail.service
+  const former = formerOf(detail)
+  const wanted = `${revision}, changed ${since(changedAt, now)} ago`
+  return former === undefined ? wanted : `${wanted}; ${former}`
 }
 
 function deploymentText({ kind, state, why }: Deployment): string {

@@ -14,7 +14,7 @@ import { follow, isPassing, pause } from '#cli/follow.ts'
 import { createInstanceTeller, printInstances } from '#cli/instances.ts'
 import { eventsAfter, lastCursor } from '#cli/news.ts'
 import { countOf } from '#cli/numbers.ts'
-import { curlLine } from '#cli/reach.ts'
+import { curlLine, exportLine } from '#cli/reach.ts'
 import { instanceState, shortIds } from '#cli/words.ts'
 import { durationText } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
@@ -216,6 +216,8 @@ async function report(
     screen.line(`try:   ${curlLine({ name: service }, balancerUrl(ports), path)}`)
   }
   screen.line(`look:  tucano ps, tucano nodes, tucano logs ${service} -f (in another terminal)`)
+  screen.line('elsewhere, the other terminal needs:')
+  screen.line(`  ${exportLine(controllerUrl(ports), join(folder, 'admin-token'))}`)
   screen.line('stop:  Ctrl-C')
 }
 

@@ -1,4 +1,4 @@
-// deploy, scale, stop, rm, drain, config and logs against a fake controller.
+// deploy, scale, stop, rm, drain and config against a fake controller.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -100,6 +100,70 @@ test('a deployment that fails: which instance, where, why, its probe, its output
   expect(err).toContain('    | Error: cannot find module x')
   expect(err).toContain('next: tucano logs -w1-0001, or')
 })
+
+test('the first failed try is told with its reason, the ones after it are not', async () => {
+  const cli = await createWithService()
+  const running = cli.begin(['deploy', 'api'])
+  await running.said(/deployment d-2/)
+  const failing = (attempt: number, over: Partial<Instance> = {}) =>
+    instance('w1', {
+      state: 'deploying',
+      healthy: false,
+      attempt,
+      failure: { error: `exit ${attempt}`, log_tail: ['Error: no such table', ''] },
+      ...over,
+    })
+  const waiting = { why: 'try 1 of 6 failed: exit 1', changedAt: 5_000, retryAt: 7_000 }
+  settle(cli, { state: 'deploying' }, [failing(1, waiting)])
+  await running.said(/no such table/)
+  settle(cli, { state: 'deploying' }, [failing(2, { phase: 'starting' })])
+  settle(cli, { state: 'deploying' }, [failing(2, { why: 'try 2 of 6', retryAt: 9_000 })])
+  settle(cli, { state: 'complete_running', why: '1 of 1 running' }, [instance('w1')])
+  const { err } = await running.done
+  expect(err).toContain('  w1  -w1-0001  failed: exit 1 (try 1 of 6, again in 2 s)\n')
+  expect(err).toContain('\n      | Error: no such table\n')
+  expect(err.match(/failed|waits|starting/g)).toEqual(['failed'])
+  expect(err).toContain('  w1  -w1-0001  healthy, port 20001')
+})
+
+test('what waits for a place is told once, and named again when the time is up', async () => {
+  const cli = await createWithService()
+  const running = cli.begin(['deploy', 'api', '--timeout', '1500ms'])
+  await running.said(/deployment d-2/)
+  const pending = [{ service: 'api', count: 1, why: 'w1: has 2 of max_per_node 2' }]
+  cli.ctld.step({ pending, deployments: [aDeployment({ id: 'd-2', state: 'deploying' })] })
+  const { code, err } = await running.done
+  const words = 'waiting for a place: 1 of api: w1: has 2 of max_per_node 2'
+  expect(code).toBe(1)
+  expect(err.split('\n').filter((line) => line === `  ${words}`)).toHaveLength(1)
+  expect(err).toContain(`not settled after 2 s; ${words}; the deployment goes on`)
+})
+
+test('a failed update says which revision goes on serving', async () => {
+  const cli = await createWithService()
+  const running = cli.begin(['deploy', 'api'])
+  await running.said(/deployment d-2/)
+  cli.ctld.step({ configured_services: [aService({ revision: 2, programRevision: 2 })] })
+  settle(cli, { state: 'incomplete_running', why: '0 of 2 running, 1 failed to start' }, [
+    instance('w1', { revision: 1 }),
+    instance('w2', { revision: 2, state: 'failed_to_start' }),
+  ])
+  const { code, err } = await running.done
+  expect(code).toBe(1)
+  expect(err).toContain('  revision 1 goes on serving (1 instance)\n')
+})
+
+test.each(['path', 'archive'])(
+  'an image.%s that is not there is named with its key',
+  async (key) => {
+    const cli = await createWithService()
+    writeFileSync(join(cli.folder, 'api/service.yaml'), YAML.replace('path: .', `${key}: ./gone`))
+    const { code, err } = await cli.tucano('deploy', 'api')
+    expect(code).toBe(2)
+    expect(err).toContain(`api/service.yaml: image.${key}: there is no f`)
+    expect(err).toContain('/api/gone')
+  },
+)
 
 test('deploy --json prints the deployment and nothing else, failed or not', async () => {
   const cli = await createWithService()
@@ -215,16 +279,4 @@ test('config get, put and history; a stale version says what to do', async () =>
   expect(stale.err).toContain('next: tucano config get --output FILE, repeat the change')
   expect((await cli.tucano('config', 'get', '--version', '1')).out).toBe('topology:\n')
   expect((await cli.tucano('config', 'history')).out).toContain('2 (in force)  api')
-})
-
-test('logs of an instance whose agent is away say so', async () => {
-  const cli = await createTestCli({ nodes: [aNode({ agent_port: 1 })] })
-  const { code, err } = await cli.tucano('logs', 'api')
-  expect(code).toBe(1)
-  expect(err).toContain('the agent of w1 refused the connection')
-})
-
-test('logs of a service without instances say where to look', async () => {
-  const cli = await createTestCli({ instances: [], configured_services: [aService()] })
-  expect(await cli.tucano('logs', 'api')).toMatchObject({ code: 0, out: '' })
 })

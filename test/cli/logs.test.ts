@@ -1,9 +1,9 @@
-// tucano logs against agents made of a few lines of HTTP.
+// tucano logs against agents made of a few lines of HTTP, and without any.
 
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { aNode, anInstance } from '#test/fakes/ctld.ts'
+import { aNode, anInstance, aService } from '#test/fakes/ctld.ts'
 import { createTestCli } from '#test/helpers/cli.ts'
 
 type Asked = { url: string; response: ServerResponse }
@@ -113,4 +113,27 @@ test('of a failed instance that its agent has forgotten, the end that the contro
     out: 'Error: x\n    at y\n',
     err: 'w1 keeps this output no longer; its last lines were:\n',
   })
+})
+
+test('logs of an instance whose agent is away say so', async () => {
+  const cli = await createTestCli({ nodes: [aNode({ agent_port: 1 })] })
+  const { code, err } = await cli.tucano('logs', 'api')
+  expect(code).toBe(1)
+  expect(err).toContain('the agent of w1 refused the connection')
+})
+
+test('logs of a service of which nothing lives: the end of those that ended last', async () => {
+  const failure = { error: 'exited with code 1', log_tail: ['Error: x'] }
+  const failed = anInstance({ id: 'aaaa-00000009', state: 'failed_to_start', failure })
+  const cli = await createTestCli({ instances: [failed], configured_services: [aService()] })
+  const { code, out, err } = await cli.tucano('logs', 'api')
+  expect({ code, out }).toEqual({ code: 0, out: 'w1/00000009 | Error: x\n' })
+  expect(err).toContain('no instance of api lives')
+  expect(err).toContain('w1/00000009  failed to start: exited with code 1')
+  expect(err).toContain('tucano logs INSTANCE-ID works for 00000009')
+})
+
+test('logs of a service that never had an instance', async () => {
+  const cli = await createTestCli({ instances: [], configured_services: [aService()] })
+  expect(await cli.tucano('logs', 'api')).toMatchObject({ code: 0, err: 'api has no instance\n' })
 })

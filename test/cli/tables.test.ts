@@ -101,6 +101,21 @@ test('show tells of a service, a node, and an instance by the end of its id', as
   })
 })
 
+test('show says which revision each instance runs, and when it is not the wanted one', async () => {
+  const service = aService({ revision: 3, programRevision: 2 })
+  const mixed = [
+    anInstance({ id: id('00000001'), revision: 1 }),
+    anInstance({ id: id('00000002'), revision: 2, node: 'w2' }),
+  ]
+  const start = { instances: mixed, configured_services: [service], deployments: [] }
+  const { tucano } = await createTestCli(start)
+  const { out } = await tucano('show', 'api')
+  expect(out).toContain('revision 1 goes on serving (1 instance)')
+  expect(out).toMatch(/^INSTANCE .* REVISION$/m)
+  expect(out).toMatch(/^00000001 .* 1$/m)
+  expect(out).toMatch(/^00000002 .* 2$/m)
+})
+
 test('an end that fits several instances is refused with their ids', async () => {
   const twins = [anInstance({ id: id('0000aa11') }), anInstance({ id: id('1111aa11') })]
   const { tucano } = await createTestCli({ instances: twins })
@@ -146,7 +161,8 @@ test('alerts lists incidents with their story; alerts test puts a mail into the 
   const { tucano, ctld } = await createTestCli()
   const { out } = await tucano('alerts')
   expect(out).toBe(
-    'open  node dead: w2  (99 s ago; 1 mail)\n  w2 died\nmails that wait to be sent: 1\n',
+    'open  node dead: w2  (99 s ago; 1 mail)\n  w2 died\nmails that wait to be sent: 1\n' +
+      '  [tucano] w2: 2 tries, again in 40 s; 450 busy\n',
   )
   expect((await tucano('alerts', 'test')).out).toContain('mail-1')
   expect(ctld.commands).toEqual([{ kind: 'test_alert' }])

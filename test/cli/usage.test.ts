@@ -16,8 +16,10 @@ test.each([
   [['ps', '--wid'], 'there is no option --wid; did you mean --wide?'],
   [['--jsno'], 'there is no option --jsno; did you mean --json?'],
   [['scale', 'api'], 'COUNT is missing; usage: tucano scale SERVICE COUNT [options]'],
-  [['scale', 'api', '-3'], 'there is no option -3'],
-  [['scale', 'api', 'many'], 'COUNT is a whole number, not many'],
+  [['scale', 'api', '-3'], 'concurrency is a whole number from 0 to 1000, not -3'],
+  [['scale', 'api', 'many'], 'concurrency is a whole number from 0 to 1000, not many'],
+  [['scale', 'api', '1001'], 'concurrency is a whole number from 0 to 1000, not 1001'],
+  [['deploy', '--timeout', '-3'], '--timeout is a duration like 90s or 10m, not -3'],
   [['ps', 'a', 'b'], 'unexpected argument b'],
   [['deploy', '--timeout', 'soon'], '--timeout is a duration like 90s or 10m, not soon'],
   [['config', 'put'], 'use: tucano config get, put FILE, or history'],
@@ -50,7 +52,7 @@ test('without a controller a command tells how to name one; version needs none',
   const { code, err } = await tucano('ps')
   expect(code).toBe(2)
   expect(err).toContain('TUCANO_CONTROLLER')
-  expect(err).toContain('tucano up')
+  expect(err).toContain('or call it in the folder of `tucano up`, or:\n  export TUCANO_CONTROLLER=')
   expect(await tucano('version')).toMatchObject({ code: 0, err: '' })
   expect((await tucano('--version')).out).toMatch(/^tucano \d/)
 })
@@ -146,6 +148,29 @@ test('what is not a controller is told from one', async () => {
   server.close()
   expect(code).toBe(1)
   expect(err).toContain('the answer is not JSON: is this a Tucano controller?')
+})
+
+test('a 404 that is not of the API names the likely mistake, and is wrong usage', async () => {
+  const body = '{"type":"about:blank","title":"service not found","status":404,"requestId":"x-1"}'
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () =>
+      socket.end(
+        'HTTP/1.1 404 Not Found\r\nContent-Type: application/problem+json\r\n' +
+          `Content-Length: ${body.length}\r\n\r\n${body}`,
+      ),
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  const folder = temporaryFolder()
+  writeContext(join(folder, '.tucano'), `http://127.0.0.1:${port}`)
+  const { code, err } = await runIn(folder, ['show', 'api']).done
+  server.close()
+  expect(code).toBe(2)
+  expect(err).toContain(
+    `http://127.0.0.1:${port} is not a Tucano API (is that the balancer's port?)`,
+  )
 })
 
 test('a redirection is not followed: the token stays with its controller', async () => {
