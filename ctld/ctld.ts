@@ -226,6 +226,10 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   async function takeRequest(known: World, { command, config }: Request, now: number) {
     switch (command.kind) {
       case 'test_alert':
+        if (known.config.alerts.smtp === undefined) {
+          const text = 'no mail server is configured: set alerts.smtp in the configuration'
+          throw new TucanoError('conflict', text)
+        }
         return { mail: { id: notifier.testMail(now) } }
       case 'put_config': {
         if (config === undefined) throw new Error('put_config without its configuration')

@@ -11,7 +11,7 @@ import type { AgentConfig, ControllerConfig, SecretRef, ServiceConfig } from './
 import { parseYamlSafely } from './parse-yaml-safely.io.ts'
 import { checkServiceDocument } from './service-config.ts'
 import { checkTopology } from './topology.ts'
-import { tooLarge } from './yaml-document.ts'
+import { readYaml, tooLarge } from './yaml-document.ts'
 
 export const SECRET_LENGTH_MAX = 4_096
 export const TOKEN_LENGTH_MIN = 16
@@ -35,7 +35,7 @@ export async function readTopologyText(text: string, file: string): Promise<Cont
 }
 
 export async function readAgentFile(file: string): Promise<AgentConfig> {
-  const config = checkAgentConfig(await readDocument(file))
+  const config = checkAgentConfig(readYaml(await readText(file), basename(file)))
   return { ...config, token: resolveSecret(config.token, file) }
 }
 

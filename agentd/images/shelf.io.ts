@@ -17,6 +17,9 @@ const SYNC_TIMEOUT_MS = 60_000
 export async function openShelf(folder: string): Promise<Shelf> {
   const builds = join(folder, 'builds')
   await mkdir(builds, { recursive: true, mode: 0o700 })
+  // npm looks upwards for a folder to install into, and takes the first that has one of these: it
+  // must not find somebody else's above this one.
+  await mkdir(join(folder, 'node_modules'), { recursive: true })
   const workspaces = await openWorkspaces(join(folder, 'work'))
   const logs = await openBuildLogs(join(folder, 'logs'))
 

@@ -25,6 +25,7 @@ const STATE = 'up.json'
 const OWN = [
   STATE,
   'context.json',
+  'package.json',
   'topology.yaml',
   'admin-token',
   'agent-token',
@@ -64,6 +65,9 @@ export async function openStateFolder(
     }
     const names = await readdir(path)
     await writeFile(join(path, '.gitignore'), '*\n')
+    // The package of this repository, when it stands above, is none of the services' own: its
+    // module type would be theirs.
+    await writeFile(join(path, 'package.json'), '{}\n')
     return {
       path,
       isOld: names.includes(STATE),

@@ -17,6 +17,8 @@ import { judge, massFailure } from './judge.ts'
 
 export type Errand = { kind: 'probe' | 'restart'; machine: Machine; why: string }
 
+/** A worker that answers probes and does not report for so long is the sysadmin's business. */
+const UNHEARD_MS = 60_000
 /** A pause of the controller itself up to this is taken off every worker's silence. */
 const SHORT_PAUSE_MS = 2_000
 
@@ -115,10 +117,21 @@ function watchWorker(
       foldNodeState(world, name, verdict.state, verdict.why, now)
       continue
     }
+    if (mark.state === 'suspect') tellOfUnheard(world, machine, now)
     if (verdict.order === 'nothing') return { errands: [], wakeAt: verdict.wakeAt }
     return { errands: [errandOf(world, machine, verdict.order, now)], wakeAt: verdict.wakeAt }
   }
   return { errands: [], wakeAt: now }
+}
+
+/** Its agent answers probes, so it is not dead; but nothing it reports arrives (M45). */
+function tellOfUnheard(world: World, { name, ip }: Machine, now: number): void {
+  const silentMs = now - seenOf(world, name).seenAt
+  if (silentMs < UNHEARD_MS) return
+  const text =
+    `${name} (${ip}) answers but has not reported for a minute: its reports are refused or lost; ` +
+    'see the log of its agent'
+  world.occurrences.push({ incident: 'node_dead', subject: name, what: 'begins', text })
 }
 
 function errandOf(world: World, machine: Machine, kind: 'probe' | 'restart', now: number): Errand {

@@ -62,7 +62,11 @@ function runningOf(
     return { state: 'complete_running', why: tally }
   }
   if (failed > 0 && holding === serving) {
-    return { state: 'incomplete_running', why: `${tally}, ${failed} failed to start` }
+    const former = mine.filter(
+      (instance) => isServing(instance) && instance.revision < programRevision,
+    ).length
+    const goOn = former === 0 ? '' : `; ${former} of the former revision go on serving`
+    return { state: 'incomplete_running', why: `${tally}, ${failed} failed to start${goOn}` }
   }
   if (failed > 0) return { state: 'partial_err', why: `${tally}, ${failed} failed` }
   if (serving > 0) return { state: 'partial_ok', why: tally }

@@ -191,6 +191,8 @@ function needsOf(
   const avoid = new Set(
     mine
       .filter(({ state }) => state === 'unexpected_crashed' || state === 'failed_to_start')
+      // A new deployment is a new attempt: what failed before says nothing of its workers.
+      .filter((instance) => instance.deployment === service.deployment)
       .filter((instance) => now - instance.changedAt < BAD_NODE_MS)
       .map((instance) => instance.node),
   )

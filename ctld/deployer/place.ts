@@ -50,7 +50,7 @@ export function place(
     const chosen =
       need.placement === 'least_loaded'
         ? leastLoaded(candidates)
-        : nextOfRing(candidates, tallies, placed.cursor)
+        : nextOfRing(fewestOf(candidates, need.service), tallies, placed.cursor)
     if (chosen === undefined) {
       placed.unplaced.push({ need, why: whyNot(tallies, refusals) })
       continue
@@ -60,6 +60,17 @@ export function place(
     placed.placements.push({ need, node: chosen.seat.name, why: need.why })
   }
   return placed
+}
+
+/**
+ * Those with the fewest instances of the service: one of each before a second of any. As long as
+ * nothing died or was drained that is what the ring gives by itself; afterwards it keeps one
+ * worker from getting all of them.
+ */
+function fewestOf(tallies: readonly Tally[], service: string): Tally[] {
+  const countOf = (tally: Tally) => tally.counts.get(service) ?? 0
+  const fewest = Math.min(...tallies.map(countOf))
+  return tallies.filter((tally) => countOf(tally) === fewest)
 }
 
 /** The worker after `node` that may take the need; `node` itself when there is no other. */
@@ -122,5 +133,8 @@ function leastLoaded(candidates: readonly Tally[]): Tally | undefined {
 
 function whyNot(tallies: readonly Tally[], refusals: readonly (string | undefined)[]): string {
   if (tallies.length === 0) return 'the topology has no worker'
-  return tallies.map((tally, index) => `${tally.seat.name}: ${refusals[index]}`).join('; ')
+  const byReason = Map.groupBy(tallies, (tally) => refusals[tally.index] ?? '')
+  return [...byReason]
+    .map(([reason, same]) => `${same.map(({ seat }) => seat.name).join(', ')}: ${reason}`)
+    .join('; ')
 }

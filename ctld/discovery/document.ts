@@ -40,7 +40,6 @@ export type NodeMark = {
   why: string
   /** Operator's drain, beside the one in the topology. */
   drained: boolean
-  restartAttempts: number
   /** Set while a worker that left the topology is drained; it is forgotten when it is empty. */
   leaving: Machine | null
 }

@@ -66,6 +66,11 @@ export function foldConfig(
   refuseStale(world, change.version)
   const history = factsOf(world).config
   const version = change.version
+  // Compared with what this process started with: that is what a restart would change.
+  const restartRequired = diffTopology(world.started, change.config).restartRequired
+  if (history.at(-1)?.text === change.text) {
+    return { config: { version, restart_required: restartRequired } }
+  }
   const diff = diffTopology(world.config, change.config)
   for (const machine of diff.removed) {
     if (machine.kind === 'worker') foldLeaving(world, machine)
@@ -79,9 +84,9 @@ export function foldConfig(
     by: change.by,
     added: diff.added.map(({ name }) => name).join(', '),
     removed: diff.removed.map(({ name }) => name).join(', '),
-    restart_required: diff.restartRequired.join(', '),
+    restart_required: restartRequired.join(', '),
   })
-  return { config: { version: entry.version, restart_required: diff.restartRequired } }
+  return { config: { version: entry.version, restart_required: restartRequired } }
 }
 
 function deploy(world: World, config: ServiceConfig, id: string, now: number): CommandResult {
@@ -201,7 +206,11 @@ function ownPortConflicts(world: World, { public_port }: ServiceConfig): string[
 /** Everything that the program is or is given; the rest changes without a restart. */
 function isProgramChange(before: ServiceConfig, after: ServiceConfig): boolean {
   const programOf = ({ image, env, port, host_port, health, stop }: ServiceConfig) =>
-    JSON.stringify([image.digest, image.build, image.run, env, port, host_port, health, stop])
+    JSON.stringify([
+      [image.digest, image.build, image.run, port, host_port, stop],
+      // The order in which keys were written means nothing.
+      Object.entries({ ...env, ...health, path: health.path }).sort(),
+    ])
   return programOf(before) !== programOf(after)
 }
 

@@ -80,7 +80,7 @@ export function foldNodeState(
       return
     case 'alive':
       world.seen.set(node, { ...seen, vanishedAt: undefined, downAt: undefined, attempts: 0 })
-      if (was === 'dead' || was === 'reviving') tellOfReturn(world, node, was)
+      if (was !== 'unknown') tellOfReturn(world, node, was)
       return
     case 'unknown':
       return
@@ -117,7 +117,6 @@ function newMark(name: string, now: number): NodeMark {
     changedAt: now,
     why: 'has not reported yet',
     drained: false,
-    restartAttempts: 0,
     leaving: null,
   }
 }
@@ -170,7 +169,12 @@ function tellOfDeath(world: World, node: string, mark: NodeMark, why: string): v
 }
 
 function tellOfReturn(world: World, node: string, was: NodeState): void {
-  const text = was === 'dead' ? `${node} is back` : `${node} came back after a restart attempt`
+  const text =
+    was === 'dead'
+      ? `${node} is back`
+      : was === 'reviving'
+        ? `${node} came back after a restart attempt`
+        : `${node} reports again`
   for (const incident of ['node_dead', 'mass_failure'] as const) {
     world.occurrences.push({ incident, subject: node, what: 'ends', text })
   }

@@ -69,6 +69,8 @@ export type World = {
   seen: Map<string, Seen>
   /** The configuration in force. */
   config: ControllerConfig
+  /** The one that this process started with: its ports and folders are of that. */
+  started: ControllerConfig
   /** Transitions since the last commit, to be written and told. */
   news: News[]
   occurrences: Occurrence[]
@@ -104,6 +106,7 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     tables,
     seen: new Map(),
     config,
+    started: config,
     news: [],
     occurrences: [],
     startedAt: now,

@@ -8,6 +8,7 @@ import {
   startCluster,
   type VirtualCluster,
 } from '#test/helpers/virtual-cluster.ts'
+import { CONTROLLER } from '#test/sim/edges.ts'
 
 test('Q12/S09: without a live worker a deploy is accepted, waits with its reason, is placed later', async () => {
   const cluster = await startCluster({ absent: ['w1', 'w2', 'w3'] })
@@ -18,7 +19,7 @@ test('Q12/S09: without a live worker a deploy is accepted, waits with its reason
     {
       service: 'api',
       count: 2,
-      why: 'w1: has not reported yet; w2: has not reported yet; w3: has not reported yet',
+      why: 'w1, w2, w3: has not reported yet',
     },
   ])
   await cluster.pass(30_000)
@@ -139,8 +140,30 @@ test('Q19/F01: an alert survives a kill of the controller, and is sent once', as
   await noMailWithin(cluster, 60_000)
 })
 
-test('M07: a test alert reaches the sysadmin', async () => {
+test('Q19: without a mail server a test alert is refused in words', async () => {
   const cluster = await startCluster()
+  await expect(cluster.submit({ kind: 'test_alert' })).rejects.toThrow(/set alerts\.smtp/)
+})
+
+test('M45: a worker that answers but whose reports do not arrive is told of, once', async () => {
+  const cluster = await startCluster()
+  cluster.world.network.cut('w1', CONTROLLER)
+  const answers = cluster.world.network.call
+  // Only what it says of itself is lost: its answers to probes arrive.
+  cluster.world.network.call = (call) => (call.to === 'w1' ? call.handle() : answers(call))
+  await cluster.pass(180_000)
+  expect(cluster.subjects()).toHaveLength(1)
+  expect(cluster.world.mails[0]?.text).toContain('answers but has not reported for a minute')
+  expect(cluster.world.controller.ctld?.snapshot().dead_nodes).toEqual([])
+  cluster.world.network.heal()
+  await cluster.pass(60_000)
+  expect(cluster.subjects()).toHaveLength(2)
+})
+
+test('M07: a test alert reaches the sysadmin', async () => {
+  const smtp = 'smtp: { host: mail.example.org }'
+  const keys = `alerts: { from: t@example.org, to: [a@example.org], ${smtp} }`
+  const cluster = await startCluster({ keys })
   const { mail } = await cluster.submit({ kind: 'test_alert' })
   await cluster.pass(1_000)
   expect(cluster.subjects()).toEqual(['[tucano] test alert'])

@@ -17,7 +17,13 @@ export type Problem = {
 export function answerProblem(response: ServerResponse, problem: Problem): void {
   const { status, requestId, detail } = problem
   const title = problem.title ?? STATUS_CODES[status]?.toLowerCase() ?? 'error'
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail, requestId })
+  const body = JSON.stringify({
+    type: 'about:blank',
+    title,
+    status,
+    detail,
+    request_id: requestId,
+  })
   response.writeHead(status, {
     'Content-Type': 'application/problem+json',
     'Content-Length': Buffer.byteLength(body),

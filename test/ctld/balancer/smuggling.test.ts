@@ -133,7 +133,7 @@ test('Q20: the request id is made or kept, and reaches the program and the clien
   const made = await rig.ask('/')
   expect(made.body).toBe(`${made.headers['x-request-id']} api`)
   const lost = await rig.ask('/', { host: 'nobody' })
-  expect(JSON.parse(lost.body).requestId).toBe(lost.headers['x-request-id'])
+  expect(JSON.parse(lost.body).request_id).toBe(lost.headers['x-request-id'])
 })
 
 test('Q21: the answer passes with its status text, repeated headers, and without a body', async () => {

@@ -27,6 +27,17 @@ describe('placement', () => {
     expect(new Cluster('w1').declare('a', 3).run().places('a')).toBe('w1,w1,w1')
   })
 
+  test('what moves goes where the fewest copies are, so that no worker gets them all', () => {
+    const world = new Cluster('w1', 'w2', 'w3').declare('a', 3).declare('b', 3).run()
+    world.drain('w2').run()
+    for (const fact of world.nodes) if (fact.name === 'w2') fact.drained = false
+    world.drain('w1').run()
+    for (const service of ['a', 'b']) {
+      const places = world.live(service).map(({ node }) => node)
+      expect(new Set(places), service).toEqual(new Set(['w2', 'w3']))
+    }
+  })
+
   test('Q02: what max_per_node forbids stays pending, with a reason for each node', () => {
     const world = new Cluster('w1', 'w2').declare('a', 3, { max_per_node: 1 }).run()
     expect(world.places('a')).toBe('w1,w2')
@@ -34,7 +45,7 @@ describe('placement', () => {
       {
         service: 'a',
         count: 1,
-        why: 'w1: has 1 already (max_per_node 1); w2: has 1 already (max_per_node 1)',
+        why: 'w1, w2: has 1 already (max_per_node 1)',
       },
     ])
   })
