@@ -4,6 +4,7 @@
 import type {
   BalanceRule,
   ClusterEvent,
+  ControllerConfig,
   Deployment,
   Instance,
   Machine,
@@ -106,3 +107,18 @@ export type Observation =
   /** A connection to it was refused or reset before any answer. */
   | { kind: 'unreachable'; instance: string; error: string }
   | { kind: 'listener_failed'; port: number; error: string }
+
+/** What the controller is started with. */
+export type Boot = {
+  /** The text of the configuration's file and what it says. */
+  text: string
+  config: ControllerConfig
+  /** Rejects with `invalid_config` and every problem. */
+  parse(text: string): Promise<ControllerConfig>
+  /** Puts a configuration that came by the API into its file, durably. */
+  write(text: string): Promise<void>
+  /** A configuration is in force now: edges that depend on it are made anew. */
+  applied(config: ControllerConfig): void
+  /** A bug: the process has to end, its supervisor starts it again. */
+  onBug(error: unknown): void
+}

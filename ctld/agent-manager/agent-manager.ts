@@ -72,6 +72,21 @@ export function noteRestart(world: World, node: string, error: string | null, no
   })
 }
 
+/** An agent that obeys a higher epoch has another controller, or this state is an old backup. */
+export function noteEpoch(world: World, node: string, epoch: number): void {
+  const { epoch: own, incidents } = factsOf(world)
+  const about = { incident: 'second_controller', subject: node } as const
+  const open = incidents.filter(({ kind, over }) => kind === about.incident && !over.includes(node))
+  if (epoch === own && open.some(({ subjects }) => subjects.includes(node))) {
+    world.occurrences.push({ ...about, what: 'ends', text: `${node} obeys this one again` })
+  }
+  if (epoch <= own) return
+  const text =
+    `${node} obeys another controller (epoch ${epoch}, ours is ${own}) and refuses our orders; ` +
+    'stop one of the two'
+  world.occurrences.push({ ...about, what: 'begins', text })
+}
+
 /** Tells of what waits because no worker is alive; a freeze is told of by itself (Q12). */
 export function tellOfMissingWorkers(world: World, pending: readonly Pending[], now: number): void {
   const isAnyAlive = world.tables.nodes.values().some(({ state }) => state === 'alive')

@@ -1,8 +1,8 @@
 // The controller's machine in the simulator: starts the real controller on edges that can fail, and
 // ends it as a kill or a power cut does.
 
-import { type Boot, createCtld } from '#ctld/ctld.ts'
-import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
+import { createCtld } from '#ctld/ctld.ts'
+import type { Boot, DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
 import { parseTopology } from '#shared/topology.ts'
 import { hostOf, obey } from './agent.ts'
 import { CONTROLLER, idsOf, logOf, refused } from './edges.ts'

@@ -1,0 +1,108 @@
+// What users ask of the controller, taken into the world behind a savepoint: when the commit fails
+// nothing of it has happened, and every request is answered with the reason.
+
+import { messageOf, TucanoError } from '#shared/errors.ts'
+import type { ControllerConfig } from '#shared/model.ts'
+import type { Ids, Log } from '#shared/ports.ts'
+import { foldCommand, foldConfig, refuseStale } from './discovery/fold-command.ts'
+import type { Keeper } from './discovery/keeper.ts'
+import { factsOf, type World } from './discovery/world.ts'
+import type { Request } from './inbox.ts'
+import type { Notifier } from './notifier/notifier.ts'
+import type { Boot } from './ports.ts'
+
+export type Taken = {
+  /** The commit is done: says so to those who asked. */
+  tell(): void
+  /** true: the world is as it was before the requests, and has to be decided on anew. */
+  refuse(world: World, failure: TucanoError): Promise<boolean>
+}
+
+export type Requests = {
+  take(world: World, requests: readonly Request[], now: number): Promise<Taken>
+}
+
+export function createRequests(ports: {
+  ids: Ids
+  log: Log
+  boot: Boot
+  notifier: Notifier
+  keeper: Keeper
+}): Requests {
+  const { ids, log, boot, notifier, keeper } = ports
+  const newId = () => ids.next()
+
+  async function take(world: World, requests: readonly Request[], now: number): Promise<Taken> {
+    const configBefore = world.config
+    const newsBefore = [...world.news]
+    const occurrencesBefore = [...world.occurrences]
+    const notes = notifier.state()
+    const told: (() => void)[] = []
+    const accepted: Request[] = []
+    world.tables.savepoint()
+    for (const request of requests) {
+      const refusal = keeper.degraded()
+      try {
+        if (refusal !== null) throw new TucanoError('store_failed', refusal)
+        const result = await takeOne(world, request, now)
+        accepted.push(request)
+        told.push(() => request.answer.resolve(result))
+      } catch (error) {
+        if (!(error instanceof TucanoError)) throw error
+        request.answer.reject(error)
+      }
+    }
+    return {
+      tell() {
+        for (const answer of told) answer()
+      },
+      async refuse(before, failure) {
+        if (accepted.length === 0) return false
+        before.tables.undo()
+        if (before.config !== configBefore) await takeBack(before, accepted, configBefore)
+        before.config = configBefore
+        before.news = newsBefore
+        before.occurrences = occurrencesBefore
+        notifier.restore(notes)
+        told.length = 0
+        for (const request of accepted) request.answer.reject(failure)
+        return true
+      },
+    }
+  }
+
+  async function takeOne(world: World, { command, config }: Request, now: number) {
+    switch (command.kind) {
+      case 'test_alert':
+        if (world.config.alerts.smtp === undefined) {
+          const text = 'no mail server is configured: set alerts.smtp in the configuration'
+          throw new TucanoError('conflict', text)
+        }
+        return { mail: { id: notifier.testMail(now) } }
+      case 'put_config': {
+        if (config === undefined) throw new Error('put_config without its configuration')
+        refuseStale(world, command.version)
+        if (command.by === 'api') await boot.write(command.text)
+        const result = foldConfig(world, { ...command, config }, now)
+        notifier.configure(config.alerts)
+        boot.applied(config)
+        return result
+      }
+      default:
+        return foldCommand(world, { command, newId }, now)
+    }
+  }
+
+  /** The configuration's file was written before the commit that failed. */
+  async function takeBack(world: World, refused: Request[], config: ControllerConfig) {
+    boot.applied(config)
+    const last = factsOf(world).config.at(-1)
+    const isOurs = refused.some(({ command }) => 'by' in command && command.by === 'api')
+    if (last === undefined || !isOurs) return
+    await boot.write(last.text).catch((error: unknown) => {
+      log.error({ error: messageOf(error) }, 'a refused configuration is still in its file')
+    })
+  }
+
+  return { take }
+}
