@@ -17,7 +17,7 @@ describe.each([
   ['An instance, as its agent sees it', 'shared/model.ts', 'InstancePhase', 12],
   ['An instance, as the controller sees it', 'shared/model.ts', 'InstanceState', 5],
   ['An instance, as the controller sees it', 'shared/model.ts', 'FinalState', 7],
-  ['An instance, as the controller sees it', 'ctld/deployer/instance.ts', 'InstanceEvent', 12],
+  ['An instance, as the controller sees it', 'ctld/instance.ts', 'InstanceEvent', 12],
   ['A worker', 'shared/model.ts', 'NodeState', 5],
   ['A deployment', 'shared/model.ts', 'DeploymentState', 11],
 ] as const)('%s', (heading, file, union, countMin) => {

@@ -1,6 +1,7 @@
 // Calls to agents by fetch. Each has a total timeout of its own, follows no redirect and reads
 // no more than it expects; a failure says in words which agent did what.
 
+import { brokenWords } from '#ctld/agent-failure.ts'
 import type { AgentClient } from '#ctld/ports.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Machine } from '#shared/model.ts'
@@ -65,7 +66,7 @@ async function call(
       const words = `${nameOf(machine)} did not answer within ${timeoutMs} ms`
       throw new TucanoError('timeout', words, { cause })
     }
-    throw new TucanoError('agent_failed', `${nameOf(machine)} ${wordsOf(cause)}`, { cause })
+    throw new TucanoError('agent_failed', `${nameOf(machine)} ${brokenWords(cause)}`, { cause })
   }
 }
 
@@ -99,20 +100,6 @@ function answerOf(status: number, text: string): OrderAnswer | undefined {
   if (status === 200) return orderAnswerSchema.safeParse(body).data
   const newer = orderAnswerSchema.omit({ accepted: true }).strip().safeParse(body)
   return newer.success ? { accepted: false, ...newer.data } : undefined
-}
-
-function wordsOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined
-  const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined
-  const words: Record<string, string> = {
-    ECONNREFUSED: 'refused the connection',
-    ECONNRESET: 'broke off the connection',
-    UND_ERR_SOCKET: 'broke off the connection',
-    EHOSTUNREACH: 'cannot be reached',
-    ENETUNREACH: 'cannot be reached',
-    UND_ERR_CONNECT_TIMEOUT: 'does not take connections',
-  }
-  return words[code ?? ''] ?? 'gave no valid answer'
 }
 
 function nameOf(machine: Machine): string {

@@ -1,6 +1,7 @@
 // Routes of deployments and instances, and what their agents tell of them: logs and builds.
 
 import { z } from 'zod'
+import { isFinal } from '#ctld/instance.ts'
 import { name } from '#shared/fields.ts'
 import { type Forward, type Route, route } from '#shared/http-route.ts'
 import type { Deployment } from '#shared/model.ts'
@@ -18,7 +19,6 @@ import {
   ok,
   wait,
 } from './context.ts'
-import { isFinal } from './service-summary.ts'
 
 export const LOG_LINES_MAX = 10_000
 

@@ -6,11 +6,11 @@ import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { agentFailure } from '#ctld/agent-failure.ts'
 import { TucanoError } from '#shared/errors.ts'
 import { inputOf, sendProblem } from '#shared/http-door.io.ts'
 import type { Forward, Route } from '#shared/http-route.ts'
 import type { Log } from '#shared/ports.ts'
-import { agentFailure } from './agent-failure.ts'
 
 export const FORWARDED_MAX = 200
 const CONNECT_MS = 3_000

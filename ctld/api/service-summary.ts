@@ -1,20 +1,11 @@
 // Says of a service how it is, from its record and its instances (S29).
 
 import type { z } from 'zod'
+import { isFinal } from '#ctld/instance.ts'
 import type { Instance, Service } from '#shared/model.ts'
 import type { serviceSummaryAnswer } from './answers.ts'
 
 export type ServiceSummary = z.output<typeof serviceSummaryAnswer>
-
-const finals = new Set<Instance['state']>([
-  'failed_to_start',
-  'never_started',
-  'unexpected_terminated',
-  'unexpected_crashed',
-  'terminated',
-  'crashed',
-  'failed_to_terminate',
-])
 
 /** `instances`: all that are known, of any service. */
 export function summarize(service: Service, instances: readonly Instance[]): ServiceSummary {
@@ -35,10 +26,6 @@ export function summarize(service: Service, instances: readonly Instance[]): Ser
     public: service.config.public,
     hosts: service.config.hosts,
   }
-}
-
-export function isFinal(instance: Instance): boolean {
-  return finals.has(instance.state)
 }
 
 function stateOf(

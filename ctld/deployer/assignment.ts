@@ -1,10 +1,10 @@
 // All that one worker's agent shall run, as the order that is sent to it (M11). Pure.
 
+import { isFinal } from '#ctld/instance.ts'
+import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Instance, Service, ServiceConfig } from '#shared/model.ts'
 import type { AssignedInstance } from '#shared/wire.ts'
-import { isFinal } from './instance.ts'
-import { compare } from './reconcile.ts'
 
 export function assignedTo(
   node: string,

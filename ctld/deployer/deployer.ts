@@ -10,6 +10,7 @@ import {
   type World,
   workersOf,
 } from '#ctld/discovery/world.ts'
+import { isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Deployment, Instance } from '#shared/model.ts'
@@ -17,7 +18,6 @@ import { isSameList } from '#shared/same-list.ts'
 import type { Assignment } from '#shared/wire.ts'
 import { assignedTo } from './assignment.ts'
 import { isSettled, nextDeployment } from './deployment.ts'
-import { isServing, STOP_MARGIN_MS } from './instance.ts'
 import { type Action, type NodeFact, type Plan, reconcile, stopMsOf } from './reconcile.ts'
 
 /** Rounds of planning in one step: a plan's effect on the facts may allow the next action. */

@@ -1,7 +1,7 @@
 // How far a deployment has come (S26), from its service and its instances. Pure.
 
+import { isFinal, isHolding, isServing } from '#ctld/instance.ts'
 import type { Deployment, DeploymentState, Instance, Service } from '#shared/model.ts'
-import { isFinal, isHolding, isServing } from './instance.ts'
 
 const settled: ReadonlySet<DeploymentState> = new Set<DeploymentState>([
   'complete_running',

@@ -1,16 +1,13 @@
 // The gap between what one service declares and what it has: which instances it needs, which it
 // has too many, in which order old ones give way to new ones. Pure.
 
+import { CRASH_PAUSE_MS_MAX, isCrashLoop, isHolding, isServing } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import type { Instance, Service } from '#shared/model.ts'
-import { isHolding, isServing } from './instance.ts'
 import type { Need, Placed } from './place.ts'
 import type { Action, Facts } from './reconcile.ts'
 
-/** Restarts after which an agent gives up (F05); such an end is a crash loop. */
-export const CRASH_LOOP_RESTARTS = 5
 const CRASH_PAUSE_MS = 60_000
-const CRASH_PAUSE_MS_MAX = 3_600_000
 /** A worker on which the service ended badly within this time is taken last. */
 const BAD_NODE_MS = 300_000
 
@@ -231,17 +228,6 @@ function heldLost(lost: readonly Instance[], facts: Facts, now: number) {
     result.wakeAt = Math.min(result.wakeAt, due)
   }
   return result
-}
-
-/** It ended badly in this deployment: while it counts, its place is not simply filled again. */
-export function stillCounts(instance: Instance, service: Service, now: number): boolean {
-  if (instance.deployment !== service.deployment) return false
-  if (instance.state === 'failed_to_start') return true
-  return isCrashLoop(instance) && now - instance.changedAt < CRASH_PAUSE_MS_MAX
-}
-
-function isCrashLoop({ state, restarts }: Instance): boolean {
-  return state === 'unexpected_crashed' && restarts >= CRASH_LOOP_RESTARTS
 }
 
 /** A service in a crash loop starts again on another worker, but ever more slowly (F05, Q06). */

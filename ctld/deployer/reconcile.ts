@@ -2,11 +2,12 @@
 // same facts in any order give the same plan. It never waits; when only time can help it says
 // until when in `wakeAt`.
 
+import { isFinal, isHolding, TRIES_PER_NODE } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
+import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Instance, NodeState, Service } from '#shared/model.ts'
 import { gapOf } from './gap.ts'
-import { isFinal, isHolding, TRIES_PER_NODE } from './instance.ts'
 import { type Need, nextAfter, type Placed, place, type Seat } from './place.ts'
 
 export type NodeFact = {
@@ -89,10 +90,6 @@ export function reconcile(facts: Facts, now: number): Plan {
 function held(needs: readonly Need[], cursor: string | null): Placed {
   const why = 'the controller has just started: it waits for the workers that it knows'
   return { placements: [], cursor, unplaced: needs.map((need) => ({ need, why })) }
-}
-
-export function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 export function byId(instances: readonly Instance[]): Instance[] {

@@ -1,7 +1,7 @@
 // Folds what a user asked for into the tables. Every check comes before the first write, so that
 // a refused command leaves no trace.
 
-import { hostConflicts } from '#ctld/balancer/table.ts'
+import { hostConflicts } from '#ctld/balancer/balancer.ts'
 import type { Command, CommandResult } from '#ctld/commands.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { ControllerConfig, Deployment, Service, ServiceConfig } from '#shared/model.ts'

@@ -1,7 +1,12 @@
 // Folds what happened to one instance into the tables, and tells of it.
 
-import { CRASH_LOOP_RESTARTS, stillCounts } from '#ctld/deployer/gap.ts'
-import { type InstanceEvent, isFinal, nextInstance } from '#ctld/deployer/instance.ts'
+import {
+  type InstanceEvent,
+  isCrashLoop,
+  isFinal,
+  nextInstance,
+  stillCounts,
+} from '#ctld/instance.ts'
 import type { Instance, Service } from '#shared/model.ts'
 import { tellNews, type World } from './world.ts'
 
@@ -28,7 +33,7 @@ export function foldInstance(world: World, id: string, event: InstanceEvent, now
     why: is.why,
   })
   if (is.state === 'started' && was.state !== 'started') tellOfMove(world, is)
-  if (is.state === 'unexpected_crashed' && is.restarts >= CRASH_LOOP_RESTARTS) {
+  if (isCrashLoop(is)) {
     const text = `${is.service}: instance ${is.id} on ${is.node} crashes again and again: ${is.why}`
     world.occurrences.push({
       incident: 'service_failed',

@@ -1,7 +1,7 @@
 // Folds the transitions of a worker into the tables: which are alive, which are dead, and what
 // that means for their instances.
 
-import { isFinal } from '#ctld/deployer/instance.ts'
+import { isFinal } from '#ctld/instance.ts'
 import type { Machine, NodeState } from '#shared/model.ts'
 import type { NodeMark } from './document.ts'
 import { foldInstance } from './fold-instance.ts'

@@ -1,7 +1,7 @@
 // Folds an agent's report (M13, M32, M33) into what is known of its node and its instances.
 
-import type { InstanceEvent } from '#ctld/deployer/instance.ts'
-import { isFinal } from '#ctld/deployer/instance.ts'
+import type { InstanceEvent } from '#ctld/instance.ts'
+import { isFinal } from '#ctld/instance.ts'
 import type { FailureDetail, Instance } from '#shared/model.ts'
 import type { InstanceStatus, Report } from '#shared/wire.ts'
 import { foldInstance } from './fold-instance.ts'

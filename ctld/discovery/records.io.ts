@@ -5,7 +5,7 @@
 import { renameSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
-import { isFinal } from '#ctld/deployer/instance.ts'
+import { isFinal } from '#ctld/instance.ts'
 import { storeFailed } from '#shared/disk.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { ClusterEvent, Deployment, Instance } from '#shared/model.ts'

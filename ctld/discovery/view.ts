@@ -2,9 +2,9 @@
 // out as they are, never copied, so a service in active_services is the very one that is
 // configured (T08).
 
-import { isFinal } from '#ctld/deployer/instance.ts'
-import { compare } from '#ctld/deployer/reconcile.ts'
+import { isFinal } from '#ctld/instance.ts'
 import type { NodeView, Pending, Snapshot, WaitingMail } from '#ctld/snapshot.ts'
+import { compare } from '#shared/compare.ts'
 import type { Machine } from '#shared/model.ts'
 import type { OutboxMail } from './document.ts'
 import { factsOf, isDrained, type World, workersOf } from './world.ts'

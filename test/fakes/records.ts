@@ -1,7 +1,6 @@
 // Records in memory with the promises of the database: a commit is there whole or not at all, and
 // what was acknowledged survives kill -9 and power cuts. It keeps to the same limits.
 
-import { isFinal } from '#ctld/deployer/instance.ts'
 import {
   DEPLOYMENTS_MAX,
   EVENTS_MAX,
@@ -10,6 +9,7 @@ import {
   type RecordChanges,
   type Records,
 } from '#ctld/discovery/records.ts'
+import { isFinal } from '#ctld/instance.ts'
 import { storeFailed } from '#shared/disk.ts'
 import type { ClusterEvent, Deployment, Instance } from '#shared/model.ts'
 

@@ -1,7 +1,7 @@
 // Builds a world for the planner in one line and obeys its plans, without daemons.
 
-import { type InstanceEvent, isFinal, nextInstance } from '#ctld/deployer/instance.ts'
 import { type Action, type NodeFact, type Plan, reconcile } from '#ctld/deployer/reconcile.ts'
+import { type InstanceEvent, isFinal, nextInstance } from '#ctld/instance.ts'
 import type { Instance, Service, ServiceConfig } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 

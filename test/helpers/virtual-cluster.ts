@@ -3,7 +3,7 @@
 
 import { vi } from 'vitest'
 import type { Command, CommandResult } from '#ctld/commands.ts'
-import { isFinal } from '#ctld/deployer/instance.ts'
+import { isFinal } from '#ctld/instance.ts'
 import type { Route } from '#ctld/ports.ts'
 import type { Ctld, NodeView, Snapshot } from '#ctld/snapshot.ts'
 import { TucanoError } from '#shared/errors.ts'

@@ -1,6 +1,6 @@
 // What must hold in every history, after each step (I1, I4, I5, I8) and at its end (I2, I3).
 
-import { isFinal, isHolding, isServing } from '#ctld/deployer/instance.ts'
+import { isFinal, isHolding, isServing } from '#ctld/instance.ts'
 import type { Snapshot } from '#ctld/snapshot.ts'
 import type { Declared } from './scenario.ts'
 import type { SimWorld } from './world.ts'

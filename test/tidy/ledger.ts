@@ -13,16 +13,6 @@ export const importExceptions: ReadonlySet<string> = new Set([
   'ctld/deployer/deployer.ts → ctld/discovery/world.ts',
   'ctld/notifier/incident.ts → ctld/discovery/document.ts',
   'ctld/notifier/outbox.ts → ctld/discovery/document.ts',
-
-  // The folds need the life of an instance, which the deployer owns.
-  'ctld/discovery/fold-command.ts → ctld/balancer/table.ts',
-  'ctld/discovery/fold-instance.ts → ctld/deployer/gap.ts',
-  'ctld/discovery/fold-instance.ts → ctld/deployer/instance.ts',
-  'ctld/discovery/fold-node.ts → ctld/deployer/instance.ts',
-  'ctld/discovery/fold-report.ts → ctld/deployer/instance.ts',
-  'ctld/discovery/records.io.ts → ctld/deployer/instance.ts',
-  'ctld/discovery/view.ts → ctld/deployer/instance.ts',
-  'ctld/discovery/view.ts → ctld/deployer/reconcile.ts',
 ])
 
 /** Files above FILE_LINES_MAX and their lines. */

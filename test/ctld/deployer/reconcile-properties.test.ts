@@ -1,7 +1,7 @@
 // What holds of every plan, in random clusters, each from its seed.
 
 import { describe, expect, test } from 'vitest'
-import { isHolding, isServing } from '#ctld/deployer/instance.ts'
+import { isHolding, isServing } from '#ctld/instance.ts'
 import { Cluster } from '#test/helpers/cluster.ts'
 import { forEachSeed, type Random } from '#test/helpers/seeds.ts'
 

@@ -2,8 +2,7 @@
 // (Q05, Q06), how new revisions take over (Q17).
 
 import { describe, expect, test } from 'vitest'
-import { CRASH_LOOP_RESTARTS } from '#ctld/deployer/gap.ts'
-import { isHolding, isServing } from '#ctld/deployer/instance.ts'
+import { CRASH_LOOP_RESTARTS, isHolding, isServing } from '#ctld/instance.ts'
 import { Cluster } from '#test/helpers/cluster.ts'
 
 describe('how many', () => {

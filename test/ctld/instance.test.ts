@@ -10,7 +10,7 @@ import {
   nextInstance,
   START_TRIES_MAX,
   STOP_TRIES_MAX,
-} from '#ctld/deployer/instance.ts'
+} from '#ctld/instance.ts'
 import type { FinalState, Instance, InstanceState } from '#shared/model.ts'
 
 const NOW = 1_000_000

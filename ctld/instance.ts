@@ -1,7 +1,7 @@
 // The life of one instance as the controller sees it (S20–S25), as a pure table of transitions.
 // Drawn in docs/state-machines.md. An event that a state does not list changes nothing (S25).
 
-import type { FailureDetail, FinalState, Instance, InstancePhase } from '#shared/model.ts'
+import type { FailureDetail, FinalState, Instance, InstancePhase, Service } from '#shared/model.ts'
 
 /** One try and five more (S21). */
 export const START_TRIES_MAX = 6
@@ -10,6 +10,11 @@ export const TRIES_PER_NODE = 3
 export const STOP_TRIES_MAX = 6
 /** How long beyond its grace an agent may take to report that an instance has stopped. */
 export const STOP_MARGIN_MS = 10_000
+
+/** Restarts after which an agent gives up (F05); such an end is a crash loop. */
+export const CRASH_LOOP_RESTARTS = 5
+/** The longest pause before a service in a crash loop is started again. */
+export const CRASH_PAUSE_MS_MAX = 3_600_000
 
 const START_RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000]
 
@@ -39,6 +44,17 @@ const finals: ReadonlySet<string> = new Set<FinalState>([
 
 export function isFinal(instance: Instance): boolean {
   return finals.has(instance.state)
+}
+
+/** It ended badly in this deployment: while it counts, its place is not simply filled again. */
+export function stillCounts(instance: Instance, service: Service, now: number): boolean {
+  if (instance.deployment !== service.deployment) return false
+  if (instance.state === 'failed_to_start') return true
+  return isCrashLoop(instance) && now - instance.changedAt < CRASH_PAUSE_MS_MAX
+}
+
+export function isCrashLoop({ state, restarts }: Instance): boolean {
+  return state === 'unexpected_crashed' && restarts >= CRASH_LOOP_RESTARTS
 }
 
 /** Will serve or does: it holds one of its service's places. */

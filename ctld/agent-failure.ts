@@ -1,13 +1,16 @@
-// Says in words why an agent could not be read.
+// Says in words why an agent could not be reached or read; never in those of the library.
 
 import { TucanoError } from '#shared/errors.ts'
 
-/** Words for an agent that could not be read; never those of the library. */
 export function agentFailure(peer: string, cause: unknown): TucanoError {
-  const code = deepCode(cause)
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') {
+  if (codeOf(cause) === 'UND_ERR_HEADERS_TIMEOUT') {
     return new TucanoError('timeout', `${peer} did not answer in time`, { cause })
   }
+  return new TucanoError('agent_failed', `${peer} ${brokenWords(cause)}`, { cause })
+}
+
+/** What it did instead of answering, after its name. */
+export function brokenWords(cause: unknown): string {
   const words: Record<string, string> = {
     ECONNREFUSED: 'refused the connection',
     ECONNRESET: 'broke off the connection',
@@ -16,13 +19,12 @@ export function agentFailure(peer: string, cause: unknown): TucanoError {
     ENETUNREACH: 'cannot be reached',
     UND_ERR_CONNECT_TIMEOUT: 'does not take connections',
   }
-  return new TucanoError('agent_failed', `${peer} ${words[code] ?? 'gave no valid answer'}`, {
-    cause,
-  })
+  return words[codeOf(cause)] ?? 'gave no valid answer'
 }
 
-function deepCode(error: unknown): string {
+/** The code of the innermost error. */
+function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return ''
   const { code, cause } = error as Error & { code?: string }
-  return deepCode(cause) || (code ?? '')
+  return codeOf(cause) || (code ?? '')
 }
