@@ -20,9 +20,9 @@ export function eventLine(event: ClusterEvent, options: { wide: boolean; paint: 
 }
 
 /** undefined: it is not a change from one state to another. */
-function changeText({ fields }: ClusterEvent): string | undefined {
+function changeText({ kind, fields }: ClusterEvent): string | undefined {
   const { was, instance, service, node, deployment, why, healthy } = fields
-  const now = fields.now ?? fields.state
+  const now = fields.now ?? fields.state ?? drainWords[kind]
   if (now === undefined) return undefined
   const of = service === undefined ? '' : ` of ${service}`
   const subject =
@@ -43,6 +43,12 @@ function changeText({ fields }: ClusterEvent): string | undefined {
       ? String(now)
       : `${was} -> ${now}`
   return `${subject}: ${change}${why === undefined || why === '' ? '' : ` (${why})`}`
+}
+
+/** Whether a node is drained is no state of its own. */
+const drainWords: Record<string, string> = {
+  'node.drained': 'drained',
+  'node.undrained': 'takes instances again',
 }
 
 const shortOf = (id: string | number | boolean) => String(id).slice(-ID_SHORT)

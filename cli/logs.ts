@@ -117,8 +117,9 @@ function printEnded({ screen }: Context, { source, print }: Wanted): void {
     screen.note(`${instance.node}/${short(instance.id)}  ${text}: ${why}`)
     for (const line of instance.failure?.log_tail ?? []) print(instance, plainLine(line))
   }
-  const ids = ended.map(({ id }) => short(id)).join(', ')
-  screen.note(`tucano logs INSTANCE-ID works for ${ids}; more of them: tucano ps ${service} -a`)
+  const ids = ended.filter(({ failure }) => failure?.log_tail).map(({ id }) => short(id))
+  if (ids.length > 0) screen.note(`tucano logs INSTANCE-ID works for ${ids.join(', ')}`)
+  screen.note(`all that ended: tucano ps ${service} -a`)
 }
 
 /** An agent forgets an instance that has ended; of a failed one the controller has the end. */

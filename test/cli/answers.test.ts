@@ -47,6 +47,10 @@ test('a change of state is a sentence, other events are told with their fields',
   expect(event('node.dead', 'node changed', { node: 'w1', was: 'reviving', now: 'dead' })).toBe(
     'node w1: reviving -> dead',
   )
+  expect(event('node.drained', 'node changed', { node: 'w1' })).toBe('node w1: drained')
+  expect(event('node.undrained', 'node changed', { node: 'w1' })).toBe(
+    'node w1: takes instances again',
+  )
   const deployment = { deployment: 'd-12345678', service: 'api', state: 'deploying', why: '' }
   expect(event('deployment.deploying', 'deployment changed', deployment)).toBe(
     'deployment 12345678 of api: deploying',
