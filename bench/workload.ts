@@ -2,7 +2,8 @@
 // each instance worth one core at most.
 
 import { assert } from '#shared/assert.ts'
-import type { Instance, ServiceConfig } from '#shared/model.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
+import type { Instance } from '#shared/model.ts'
 import type { RealCluster } from '#test/helpers/real-cluster.ts'
 
 export const SERVICE = 'number-fact'

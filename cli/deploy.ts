@@ -3,8 +3,8 @@
 
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { ServiceConfig } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { ServiceConfig } from '#shared/model.ts'
 import { readServiceFile } from '#shared/read-config.io.ts'
 import { withDigest } from '#shared/service-config.ts'
 import { CONCURRENCY_MAX } from '#shared/service-schema.ts'

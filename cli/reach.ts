@@ -1,7 +1,7 @@
 // How a service is reached from outside: read from the controller's configuration, since the
 // balancer's port stands there and nowhere else.
 
-import type { ServiceConfig } from '#shared/model.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
 import { parseTopology } from '#shared/topology.ts'
 import type { ConfigAnswer } from './answers.ts'
 import type { Client } from './client.ts'

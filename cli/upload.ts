@@ -3,8 +3,8 @@
 
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ImageSpec } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { ImageSpec } from '#shared/model.ts'
 import { IGNORE_FILE, type PackedImage, packFolder, takeArchive } from '#shared/pack.io.ts'
 import type { Client } from './client.ts'
 import type { Context } from './command.ts'

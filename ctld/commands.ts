@@ -1,7 +1,8 @@
 // What users ask of the controller, as data: the API turns each request into one command, the
 // loop folds it into the state and answers when that is on disk.
 
-import type { Deployment, Service, ServiceConfig } from '#shared/model.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
+import type { Deployment, Service } from '#shared/model.ts'
 
 export type Command =
   | { kind: 'deploy'; config: ServiceConfig }

@@ -1,8 +1,8 @@
 // What the controller's loop is told, in order of arrival. Bounded: a request or a report that does
 // not fit is refused at once, with words, instead of being waited for.
 
+import type { ControllerConfig } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { ControllerConfig } from '#shared/model.ts'
 import type { Ack, OrderAnswer, Report } from '#shared/wire.ts'
 import type { Command, CommandResult } from './commands.ts'
 import type { Observation } from './ports.ts'

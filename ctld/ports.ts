@@ -1,15 +1,8 @@
 // What the controller is given instead of reaching for the world: its disk, its agents, its data
 // plane, its mail. Each has one real edge and one fake, and both pass the same contract test.
 
-import type {
-  BalanceRule,
-  ClusterEvent,
-  ControllerConfig,
-  Deployment,
-  Instance,
-  Machine,
-  Mail,
-} from '#shared/model.ts'
+import type { BalanceRule, ControllerConfig, Machine } from '#shared/configuration.ts'
+import type { ClusterEvent, Deployment, Instance, Mail } from '#shared/model.ts'
 import type { Clock, Dice, Ids, Log } from '#shared/ports.ts'
 import type { Assignment, OrderAnswer } from '#shared/wire.ts'
 import type { StateDocument } from './discovery/document.ts'

@@ -1,8 +1,8 @@
 // What users ask of the controller, taken into the world behind a savepoint: when the commit fails
 // nothing of it has happened, and every request is answered with the reason.
 
+import type { ControllerConfig } from '#shared/configuration.ts'
 import { messageOf, TucanoError } from '#shared/errors.ts'
-import type { ControllerConfig } from '#shared/model.ts'
 import type { Ids, Log } from '#shared/ports.ts'
 import { foldCommand, foldConfig, refuseStale } from './discovery/fold-command.ts'
 import type { Keeper } from './discovery/keeper.ts'

@@ -1,11 +1,11 @@
 // What the controller lets others read: one consistent view, made anew after each step. The API,
 // and later the page and GraphQL, read this and nothing else.
 
+import type { Machine } from '#shared/configuration.ts'
 import type {
   ClusterEvent,
   Deployment,
   Instance,
-  Machine,
   NodeMetrics,
   NodeState,
   Service,

@@ -2,6 +2,7 @@
 // every problem.
 
 import { z } from 'zod'
+import type { AgentConfig } from './configuration.ts'
 import { agentDefaults as defaults } from './defaults.ts'
 import type { SourceDocument } from './document.ts'
 import {
@@ -17,7 +18,6 @@ import {
   secretRef,
 } from './fields.ts'
 import { numberAt, partOf } from './loose.ts'
-import type { AgentConfig } from './model.ts'
 import { checkDocument, type Fault } from './schema.ts'
 import { readYaml } from './yaml-document.ts'
 

@@ -3,8 +3,8 @@
 
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import type { SecretRef } from './configuration.ts'
 import { DURATION_PATTERN, durationMs } from './duration.ts'
-import type { SecretRef } from './model.ts'
 import type { KeyMeta } from './schema-keys.ts'
 import { NAME_PATTERN } from './wire.ts'
 

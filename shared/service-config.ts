@@ -1,9 +1,9 @@
 // A service's configuration (M47–M49, Q08, Q11, Q18), shared by the CLI, the controller and the
 // agents. Pure: text or data in, configuration out, or one error that lists every problem.
 
+import type { ServiceConfig } from './configuration.ts'
 import { jsonDocument, type SourceDocument } from './document.ts'
 import { itemsOf, numberAt, partOf, textAt } from './loose.ts'
-import type { ServiceConfig } from './model.ts'
 import { checkDocument, type Fault } from './schema.ts'
 import { serviceSchema } from './service-schema.ts'
 import { readYaml } from './yaml-document.ts'

@@ -3,8 +3,8 @@
 // or one error that lists every problem.
 
 import { isDeepStrictEqual } from 'node:util'
+import type { ControllerConfig, Machine } from './configuration.ts'
 import type { SourceDocument } from './document.ts'
-import type { ControllerConfig, Machine } from './model.ts'
 import { checkDocument } from './schema.ts'
 import { topologyFaults } from './topology-rules.ts'
 import { topologySchema } from './topology-schema.ts'

@@ -3,8 +3,8 @@
 
 import { brokenWords } from '#ctld/agent-failure.ts'
 import type { AgentClient } from '#ctld/ports.ts'
+import type { Machine } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { Machine } from '#shared/model.ts'
 import { type Assignment, type OrderAnswer, orderAnswerSchema } from '#shared/wire.ts'
 
 export const ORDER_TIMEOUT_MS = 5_000

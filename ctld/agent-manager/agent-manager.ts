@@ -11,8 +11,8 @@ import {
   workersOf,
 } from '#ctld/discovery/world.ts'
 import type { Pending } from '#ctld/snapshot.ts'
+import type { Machine } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Machine } from '#shared/model.ts'
 import { judge, massFailure } from './judge.ts'
 
 export type Errand = { kind: 'probe' | 'restart'; machine: Machine; why: string }

@@ -1,10 +1,10 @@
 // Routes of services: deploy (M05, M21, Q12), scale, stop, start, remove, and reading them.
 
 import { z } from 'zod'
+import type { ServiceConfig } from '#shared/configuration.ts'
 import { type Problem, TucanoError } from '#shared/errors.ts'
 import { integer } from '#shared/fields.ts'
 import { faulty, type Route, route } from '#shared/http-route.ts'
-import type { ServiceConfig } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 import { CONCURRENCY_MAX, serviceSchema } from '#shared/service-schema.ts'
 import { pendingAnswer, serviceDetailAnswer, serviceSummaryAnswer } from './answers.ts'

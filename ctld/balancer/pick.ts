@@ -1,7 +1,7 @@
 // Decides which of a service's instances takes the next request (Q10). Synchronous, and without
 // dice of its own: the state between two picks and the dice belong to the caller.
 
-import type { BalanceRule } from '#shared/model.ts'
+import type { BalanceRule } from '#shared/configuration.ts'
 
 /** What a choice knows of an instance. */
 export type Candidate = { instance: string; weight: number }

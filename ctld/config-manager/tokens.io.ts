@@ -4,8 +4,8 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { SecretRef } from '#shared/configuration.ts'
 import { messageOf, TucanoError } from '#shared/errors.ts'
-import type { SecretRef } from '#shared/model.ts'
 import { readToken } from '#shared/read-config.io.ts'
 
 /** The token that `ref` names; a file that does not exist is made with a new one. */

@@ -2,8 +2,9 @@
 
 import { isFinal } from '#ctld/instance.ts'
 import { compare } from '#shared/compare.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Instance, Service, ServiceConfig } from '#shared/model.ts'
+import type { Instance, Service } from '#shared/model.ts'
 import type { AssignedInstance } from '#shared/wire.ts'
 
 export function assignedTo(

@@ -1,7 +1,8 @@
 // The small part of the controller's state: one JSON document, written whole. Nothing in it grows
 // with the number of instances; each list has a named limit.
 
-import type { IncidentKind, Machine, Mail, NodeState, Service } from '#shared/model.ts'
+import type { Machine } from '#shared/configuration.ts'
+import type { IncidentKind, Mail, NodeState, Service } from '#shared/model.ts'
 
 export const DOCUMENT_FORMAT = 1
 export const CONFIG_HISTORY_MAX = 20

@@ -3,8 +3,9 @@
 
 import { hostConflicts } from '#ctld/balancer/balancer.ts'
 import type { Command, CommandResult } from '#ctld/commands.ts'
+import type { ControllerConfig, ServiceConfig } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { ControllerConfig, Deployment, Service, ServiceConfig } from '#shared/model.ts'
+import type { Deployment, Service } from '#shared/model.ts'
 import { diffTopology } from '#shared/topology.ts'
 import { CONFIG_HISTORY_MAX } from './document.ts'
 import { FORMER_KEPT_MAX } from './fold-instance.ts'

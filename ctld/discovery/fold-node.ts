@@ -2,7 +2,8 @@
 // that means for their instances.
 
 import { isFinal } from '#ctld/instance.ts'
-import type { Machine, NodeState } from '#shared/model.ts'
+import type { Machine } from '#shared/configuration.ts'
+import type { NodeState } from '#shared/model.ts'
 import type { NodeMark } from './document.ts'
 import { foldInstance } from './fold-instance.ts'
 import {

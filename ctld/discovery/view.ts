@@ -5,7 +5,7 @@
 import { isFinal } from '#ctld/instance.ts'
 import type { NodeView, Pending, Snapshot, WaitingMail } from '#ctld/snapshot.ts'
 import { compare } from '#shared/compare.ts'
-import type { Machine } from '#shared/model.ts'
+import type { Machine } from '#shared/configuration.ts'
 import type { OutboxMail } from './document.ts'
 import { factsOf, isDrained, type World, workersOf } from './world.ts'
 

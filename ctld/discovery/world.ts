@@ -4,16 +4,9 @@
 import type { Sighting } from '#ctld/agent-manager/judge.ts'
 import type { Occurrence } from '#ctld/notifier/incident.ts'
 import type { Loaded } from '#ctld/ports.ts'
+import type { ControllerConfig, Machine } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
-import type {
-  ClusterEvent,
-  ControllerConfig,
-  Deployment,
-  Instance,
-  Machine,
-  NodeMetrics,
-  Service,
-} from '#shared/model.ts'
+import type { ClusterEvent, Deployment, Instance, NodeMetrics, Service } from '#shared/model.ts'
 import {
   CONFIG_HISTORY_MAX,
   type ConfigVersion,

@@ -4,9 +4,10 @@
 import { createHash } from 'node:crypto'
 import { createTransport } from 'nodemailer'
 import type { Mailer } from '#ctld/ports.ts'
+import type { SmtpConfig } from '#shared/configuration.ts'
 import { durationMs, durationText } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { Mail, SmtpConfig } from '#shared/model.ts'
+import type { Mail } from '#shared/model.ts'
 import type { Log } from '#shared/ports.ts'
 import { answeredWords } from './outbox.ts'
 

@@ -4,8 +4,8 @@
 // Whatever was not persisted can be undone by `restore`: no mail is lost or sent twice by it.
 
 import type { Incident, OutboxMail } from '#ctld/discovery/document.ts'
+import type { AlertsConfig } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { AlertsConfig } from '#shared/model.ts'
 import type { Dice, Ids } from '#shared/ports.ts'
 import { isSameList } from '#shared/same-list.ts'
 import { dueMails, type MailLimits, withTestMail } from './due-mails.ts'

@@ -3,8 +3,9 @@
 
 import type { Command, CommandResult } from '#ctld/commands.ts'
 import type { Ctld, NodeView, Snapshot } from '#ctld/snapshot.ts'
+import type { Machine } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
-import type { ClusterEvent, Deployment, Instance, Machine, Service } from '#shared/model.ts'
+import type { ClusterEvent, Deployment, Instance, Service } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 import type { Report } from '#shared/wire.ts'
 

@@ -2,7 +2,8 @@
 
 import { type Action, type NodeFact, type Plan, reconcile } from '#ctld/deployer/reconcile.ts'
 import { type InstanceEvent, isFinal, nextInstance } from '#ctld/instance.ts'
-import type { Instance, Service, ServiceConfig } from '#shared/model.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
+import type { Instance, Service } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 
 export const DIGEST = `sha256:${'ab'.repeat(32)}`

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ControllerConfig } from '#shared/model.ts'
+import type { ControllerConfig } from '#shared/configuration.ts'
 import {
   controllerOf,
   diffTopology,

@@ -6,7 +6,7 @@ import {
   newPickState,
   pick,
 } from '#ctld/balancer/pick.ts'
-import type { BalanceRule } from '#shared/model.ts'
+import type { BalanceRule } from '#shared/configuration.ts'
 import { forEachSeed, type Random, randomOf } from '#test/helpers/seeds.ts'
 
 const calm: Circumstances<Candidate> = {

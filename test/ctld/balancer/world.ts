@@ -1,7 +1,8 @@
 // Builders of the facts that a route table is made of, and a random cluster from a seed.
 
 import type { BalancedNode } from '#ctld/balancer/table.ts'
-import type { Instance, NodeMetrics, Service, ServiceConfig } from '#shared/model.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
+import type { Instance, NodeMetrics, Service } from '#shared/model.ts'
 import type { Random } from '#test/helpers/seeds.ts'
 
 export function aConfig(name: string, more: Partial<ServiceConfig> = {}): ServiceConfig {

@@ -3,7 +3,8 @@
 
 import type { Incident, OutboxMail } from '#ctld/discovery/document.ts'
 import { createNotifier, type Decision, type Occurrence } from '#ctld/notifier/notifier.ts'
-import type { AlertsConfig, IncidentKind } from '#shared/model.ts'
+import type { AlertsConfig } from '#shared/configuration.ts'
+import type { IncidentKind } from '#shared/model.ts'
 
 export const START = Date.parse('2026-11-21T09:00:00.000Z')
 export const second = 1_000
