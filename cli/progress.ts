@@ -52,11 +52,14 @@ function triesText({ attempt, retryAt, changedAt, why }: Instance): string {
   return `${counted}, again in ${durationText(Math.max(0, retryAt - changedAt))}`
 }
 
-/** What its health check answered last, else the last line that it said. */
+/** Of a program that ended the last line that it said, else what its health check answered last. */
 function lastWordOf({ failure }: Instance): string[] {
-  if (failure?.last_probe !== undefined) {
-    return [`      last health check: ${plain(failure.last_probe)}`]
+  if (failure === undefined) return []
+  const hasEnded = failure.exit_code !== undefined || failure.exit_signal !== undefined
+  const line = failure.log_tail?.findLast((one) => one.trim() !== '')
+  const probe = failure.last_probe
+  if (probe !== undefined && (!hasEnded || line === undefined)) {
+    return [`      last health check: ${plain(probe)}`]
   }
-  const line = failure?.log_tail?.findLast((one) => one.trim() !== '')
   return line === undefined ? [] : [`      | ${plainLine(line)}`]
 }

@@ -110,7 +110,12 @@ test('the first failed try is told with its reason, the ones after it are not', 
       state: 'deploying',
       healthy: false,
       attempt,
-      failure: { error: `exit ${attempt}`, log_tail: ['Error: no such table', ''] },
+      failure: {
+        error: `exit ${attempt}`,
+        exit_code: attempt,
+        last_probe: 'connection refused',
+        log_tail: ['Error: no such table', ''],
+      },
       ...over,
     })
   const waiting = { why: 'try 1 of 6 failed: exit 1', changedAt: 5_000, retryAt: 7_000 }
