@@ -54,7 +54,7 @@ test('a command that leaves a program running has ended all the same', async () 
 
 test("S8: a restart command does not get the controller's environment", async () => {
   process.env.TUCANO_TEST_SECRET = 'canary-77'
-  const error = await failureOf(['sh', '-c', 'env; exit 1'])
+  const error = await failureOf(['sh', '-c', 'env | cut -c1-40; exit 1'])
   delete process.env.TUCANO_TEST_SECRET
   expect(error?.message).toContain('PATH=')
   expect(error?.message).not.toContain('canary-77')
