@@ -1,6 +1,8 @@
 // Chooses a worker for each instance that needs one: round robin over the topology's order from
 // where the last placement stopped (M30, Q01, T03), or the least loaded. Pure.
 
+import { INSTANCES_PER_NODE_MAX } from '#shared/wire.ts'
+
 export type Seat = {
   name: string
   /** Why it may get nothing, in words; undefined: it may. */
@@ -106,6 +108,8 @@ function take(tally: Tally, need: Need): void {
 
 function refusalOf(tally: Tally, need: Need): string | undefined {
   if (tally.seat.closed !== undefined) return tally.seat.closed
+  // An order or a report of more would be refused by the other side.
+  if (tally.total >= INSTANCES_PER_NODE_MAX) return `has ${INSTANCES_PER_NODE_MAX} instances`
   const count = tally.counts.get(need.service) ?? 0
   if (need.maxPerNode !== undefined && count >= need.maxPerNode) {
     return `has ${count} already (max_per_node ${need.maxPerNode})`

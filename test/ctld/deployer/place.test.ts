@@ -27,6 +27,14 @@ describe('placement', () => {
     expect(new Cluster('w1').declare('a', 3).run().places('a')).toBe('w1,w1,w1')
   })
 
+  test('S14: a worker gets no more instances than an order may hold', () => {
+    const world = new Cluster('w1').declare('a', 1_000).declare('b', 1_000).declare('c', 1).run()
+    expect(world.live()).toHaveLength(2_000)
+    expect(world.plan().pending).toEqual([
+      { service: 'c', count: 1, why: 'w1: has 2000 instances' },
+    ])
+  })
+
   test('what moves goes where the fewest copies are, so that no worker gets them all', () => {
     const world = new Cluster('w1', 'w2', 'w3').declare('a', 3).declare('b', 3).run()
     world.drain('w2').run()
