@@ -102,12 +102,12 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     // Until the commit others see what was before: what may be refused never happened.
     if (asked.length > 0) ctld.snapshot()
     const answers = await requests.take(world, asked, now)
-    let decided = decide(world, now)
+    let decided = decide(world, now, keeper.degraded() === null)
     let news = [...world.news]
     const failure = await keeper.commit(world)
     if (failure !== undefined && (await answers.refuse(world, failure))) {
       const { errands } = decided
-      decided = decide(world, now)
+      decided = decide(world, now, false)
       decided.errands.unshift(...errands)
       news = [...world.news]
     }
@@ -157,12 +157,13 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     }
   }
 
-  function decide(known: World, now: number) {
+  function decide(known: World, now: number, isDurable: boolean) {
     const watched = watchWorkers(known, now)
-    if (planned === undefined || planned.of !== factsVersion(known) || planned.wakeAt <= now) {
-      const deployed = deploy(known, { newId, routed: traffic.routed }, now)
+    const of = () => `${factsVersion(known)} ${isDurable}`
+    if (planned === undefined || planned.of !== of() || planned.wakeAt <= now) {
+      const deployed = deploy(known, { newId, routed: traffic.routed, isDurable }, now)
       pending = deployed.pending
-      planned = { of: factsVersion(known), wakeAt: deployed.wakeAt }
+      planned = { of: of(), wakeAt: deployed.wakeAt }
     }
     foldTopology(known, now)
     tellOfMissingWorkers(known, pending, now)

@@ -39,6 +39,7 @@ export function createRequests(ports: {
     const notes = notifier.state()
     const told: (() => void)[] = []
     const accepted: Request[] = []
+    const wasHealthy = keeper.degraded() === null
     world.tables.savepoint()
     for (const request of requests) {
       const refusal = keeper.degraded()
@@ -57,7 +58,8 @@ export function createRequests(ports: {
         for (const answer of told) answer()
       },
       async refuse(before, failure) {
-        if (accepted.length === 0) return false
+        // In a disk's first refusal the decisions go back too; later ones were made knowing of it.
+        if (accepted.length === 0 && !wasHealthy) return false
         before.tables.undo()
         if (before.config !== configBefore) await takeBack(before, accepted, configBefore)
         before.config = configBefore

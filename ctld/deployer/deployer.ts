@@ -28,13 +28,13 @@ export const WELL_AFTER_MS = 60_000
 
 export function deploy(
   world: World,
-  given: { newId: () => string; routed: ReadonlySet<string> },
+  given: { newId: () => string; routed: ReadonlySet<string>; isDurable: boolean },
   now: number,
 ): { pending: Pending[]; wakeAt: number } {
-  let plan = planOf(world, given.routed, now)
+  let plan = planOf(world, given, now)
   for (let round = 1; round < ROUNDS_MAX && plan.actions.length > 0; round += 1) {
     obey(world, plan, given.newId, now)
-    plan = planOf(world, given.routed, now)
+    plan = planOf(world, given, now)
   }
   obey(world, plan, given.newId, now)
   foldOld(world, now)
@@ -43,7 +43,11 @@ export function deploy(
 }
 
 /** The plan as it stands; the same that the loop obeys. */
-export function planOf(world: World, routed: ReadonlySet<string>, now: number): Plan {
+export function planOf(
+  world: World,
+  given: { routed: ReadonlySet<string>; isDurable: boolean },
+  now: number,
+): Plan {
   const facts = factsOf(world)
   return reconcile(
     {
@@ -54,7 +58,8 @@ export function planOf(world: World, routed: ReadonlySet<string>, now: number): 
       frozen: facts.frozen !== null,
       rescheduleAfterMs: durationMs(world.config.health.reschedule_after),
       placeFrom: placeFrom(world),
-      routed,
+      routed: given.routed,
+      isDurable: given.isDurable,
     },
     now,
   )

@@ -31,6 +31,11 @@ export type Facts = {
   rescheduleAfterMs: number
   /** Before this instant nothing is placed: workers that were there have yet to report (Q16). */
   placeFrom: number
+  /**
+   * The disk takes what is decided. While it does not, no instance gets another try: after a crash
+   * of the controller a try that was forgotten would be made again, elsewhere, under the same id.
+   */
+  isDurable: boolean
   /** Instances that the balancer still routes to or waits for. */
   routed: ReadonlySet<string>
 }
@@ -62,7 +67,7 @@ export function reconcile(facts: Facts, now: number): Plan {
   const isHeld = facts.placeFrom > now && needs.length > 0
   const placed = isHeld ? held(needs, facts.cursor) : place(needs, seats, facts.cursor)
   const retries = services.map((service) =>
-    retriesOf(service, byService.get(service.name) ?? [], seats, now),
+    retriesOf(service, byService.get(service.name) ?? [], seats, facts.isDurable, now),
   )
   const stops = stopsOf(facts, now)
   return {
@@ -169,11 +174,12 @@ function retriesOf(
   service: Service,
   mine: readonly Instance[],
   seats: readonly Seat[],
+  isDurable: boolean,
   now: number,
 ): { actions: Action[]; pending: Pending[]; wakeAt: number } {
   const result = { actions: [] as Action[], pending: [] as Pending[], wakeAt: Infinity }
   for (const instance of mine) {
-    if (instance.state !== 'deploying' || instance.retryAt === undefined) continue
+    if (instance.state !== 'deploying' || instance.retryAt === undefined || !isDurable) continue
     if (instance.retryAt > now) {
       result.wakeAt = Math.min(result.wakeAt, instance.retryAt)
       continue

@@ -177,7 +177,8 @@ test('F27/I8: two controllers: agents obey the higher epoch, the other is refuse
     events: [],
   })
   const table = { version: 0, routes: [] }
-  const second: ControllerHost = { storage, life: undefined, ctld: undefined, table, starts: 1 }
+  const nothing = { life: undefined, ctld: undefined, committing: undefined }
+  const second: ControllerHost = { ...nothing, storage, table, starts: 1 }
   world.controller = second
   world.startController()
   await cluster.until(() => world.controller.ctld !== undefined)

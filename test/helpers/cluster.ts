@@ -27,6 +27,7 @@ export class Cluster {
   frozen = false
   rescheduleAfterMs = 0
   placeFrom = 0
+  isDurable = true
   now = 1_000_000
   lastId = 0
 
@@ -76,6 +77,7 @@ export class Cluster {
         frozen: this.frozen,
         rescheduleAfterMs: this.rescheduleAfterMs,
         placeFrom: this.placeFrom,
+        isDurable: this.isDurable,
         routed: this.routed,
       },
       this.now,

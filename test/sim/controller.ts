@@ -27,8 +27,15 @@ export function startController(world: SimWorld, sabotage: Sabotage | undefined)
       store: {
         load: () => life.guard(store.load()),
         commit: (changes) => {
+          controller.committing = life
+          const ended = () => {
+            if (controller.committing === life) controller.committing = undefined
+          }
           const done = store.commit(changes)
-          if (sabotage !== 'acknowledges before it is on disk') return life.guard(done)
+          if (sabotage !== 'acknowledges before it is on disk') {
+            return life.guard(done).finally(ended)
+          }
+          ended()
           done.catch(() => {}) // The lie that is planted: nobody hears of it.
           return Promise.resolve()
         },

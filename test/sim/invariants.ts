@@ -130,7 +130,10 @@ function strangers(world: SimWorld, snapshot: Snapshot): string[] {
   return violations
 }
 
+/** undefined: it does not run, or is between deciding and acting, when table and view differ. */
 export function snapshotOf(world: SimWorld): Snapshot | undefined {
+  const { committing, life } = world.controller
+  if (life === undefined || committing === life) return undefined
   try {
     return world.controller.ctld?.snapshot()
   } catch {

@@ -50,6 +50,8 @@ export type ControllerHost = {
   ctld: Ctld | undefined
   table: RouteTable
   starts: number
+  /** The life that is in the middle of a step: what it decided is not yet acted upon. */
+  committing: Life | undefined
 }
 
 export type SimWorld = {
@@ -98,6 +100,7 @@ export function createSimWorld(
       ctld: undefined,
       table: { version: 0, routes: [] },
       starts: 0,
+      committing: undefined,
     },
     text,
     config: parseTopology(text, 'topology.yaml'),

@@ -102,6 +102,17 @@ describe('death and return', () => {
 describe('failures', () => {
   const failure = { error: 'exit code 1' }
 
+  test('F18: no other try is made while the disk does not take that it is made', () => {
+    const world = new Cluster('w1', 'w2').declare('a', 1).settle()
+    const id = world.live()[0]!.id
+    world.tell(id, { kind: 'failed_to_start', attempt: 1, failure })
+    world.now += 60_000
+    world.isDurable = false
+    expect(world.settle().instances.get(id)).toMatchObject({ attempt: 1 })
+    world.isDurable = true
+    expect(world.settle().instances.get(id)).toMatchObject({ attempt: 2 })
+  })
+
   test('S20/S21: six tries, three on the first worker, then the next of the ring, with back-off', () => {
     const world = new Cluster('w1', 'w2', 'w3').declare('a', 1).settle()
     const id = world.live()[0]!.id
