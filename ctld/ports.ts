@@ -5,6 +5,7 @@ import type { BalanceRule, ControllerConfig, Machine } from '#shared/configurati
 import type { ClusterEvent, Deployment, Instance, Mail } from '#shared/model.ts'
 import type { Clock, Dice, Ids, Log } from '#shared/ports.ts'
 import type { Assignment, OrderAnswer } from '#shared/wire.ts'
+import type { DataPlaneCounters } from './balancer/data-plane/counters.ts'
 import type { StateDocument } from './discovery/document.ts'
 
 export type CtldPorts = {
@@ -72,6 +73,8 @@ export type Mailer = { send(mail: Mail): Promise<void> }
 export type DataPlane = {
   publish(table: RouteTable): void
   observe(listener: (observation: Observation) => void): void
+  /** What it counted since it started; rejects with `unavailable` when it cannot be asked. */
+  counters(): Promise<DataPlaneCounters>
 }
 
 export type RouteTable = { version: number; routes: Route[] }
@@ -79,17 +82,46 @@ export type RouteTable = { version: number; routes: Route[] }
 /** All that is needed to route a service's requests. Routes are sorted by service. */
 export type Route = {
   service: string
-  /** Lower case, without port; the service's name is always one of them. */
+  protocol: 'http' | 'tcp'
+  /** Lower case, without port; the service's name is always one of them. Empty for tcp. */
   hosts: string[]
-  /** Path prefixes: `/svc/<name>/` always, the configured one where there is one. */
+  /** Path prefixes: `/svc/<name>/` always, the configured one where there is one. Empty for tcp. */
   paths: string[]
   publicPort?: number
+  /** What a tcp service's program is told of its client (PROXY protocol). */
+  proxyProtocol: 'none' | 'v1' | 'v2'
   balance: BalanceRule
+  /** For the rule `hash`: what of a request decides. */
+  hash?: HashKey
+  /** Name of the cookie that leads a client back to its instance; absent: none. */
+  stickyCookie?: string
+  /** Time in which a new instance comes to its full weight. 0: at once. */
+  slowStartMs: number
+  /** Requests under way per instance, over all loops. 0: no limit. */
+  inFlightMax: number
+  /** Requests that may wait for a free instance, in each loop. */
+  queueMax: number
+  queueMs: number
+  /** How long requests wait when no instance is left for a moment. 0: they do not. */
+  holdMs: number
+  /** paused: requests wait, at most `pauseMs`. maintenance: 503 with `maintenancePage`. */
+  traffic: 'open' | 'paused' | 'maintenance'
+  pauseMs: number
+  /** HTML. Absent: problem details. */
+  maintenancePage?: string
   connectMs: number
   responseMs: number
+  /** Between two pieces of a body, in both directions. */
+  idleMs: number
+  /** Bytes of a request's body. 0: no limit. */
+  bodyMax: number
+  /** May requests of several clients share a connection to an instance, one after the other? */
+  pipelining: boolean
   /** Empty: the answer is 503 with Retry-After (T07, Q09). */
   targets: Target[]
 }
+
+export type HashKey = { by: 'ip' } | { by: 'header' | 'cookie'; name: string }
 
 /** `weight` 1..10 (Q10). Sorted by instance. */
 export type Target = { instance: string; node: string; host: string; port: number; weight: number }
@@ -100,6 +132,8 @@ export type Observation =
   /** A connection to it was refused or reset before any answer. */
   | { kind: 'unreachable'; instance: string; error: string }
   | { kind: 'listener_failed'; port: number; error: string }
+  /** One of the loops ended and was replaced; its connections are lost. */
+  | { kind: 'loop_failed'; loop: number; error: string }
 
 /** What the controller is started with. */
 export type Boot = {

@@ -132,7 +132,13 @@ export type ServiceConfig = {
   timeouts: { connect: Duration; response: Duration }
 }
 
-export type BalanceRule = 'weighted_round_robin' | 'round_robin' | 'least_loaded' | 'p2c'
+export type BalanceRule =
+  | 'weighted_round_robin'
+  | 'round_robin'
+  | 'least_request'
+  | 'least_loaded'
+  | 'p2c'
+  | 'hash'
 export type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGHUP'
 
 /** Build and execution instructions (M48). One of digest, path and archive names the files. */

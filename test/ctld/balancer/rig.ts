@@ -97,11 +97,23 @@ export async function createRig(clock: Clock = machineClock) {
 export function route(targets: Target[], more: Partial<Route> = {}): Route {
   return {
     service: 'api',
+    protocol: 'http',
     hosts: ['api'],
     paths: ['/svc/api/'],
+    proxyProtocol: 'none',
     balance: 'weighted_round_robin',
+    slowStartMs: 0,
+    inFlightMax: 0,
+    queueMax: 1_000,
+    queueMs: 5_000,
+    holdMs: 0,
+    traffic: 'open',
+    pauseMs: 30_000,
     connectMs: 1_000,
     responseMs: 5_000,
+    idleMs: 60_000,
+    bodyMax: 0,
+    pipelining: true,
     targets,
     ...more,
   }
