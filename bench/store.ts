@@ -137,7 +137,9 @@ function aService(n: number): Service {
     },
     port: 8_080,
     host_port: 'dynamic',
+    protocol: 'http',
     public: true,
+    proxy_protocol: 'none',
     hosts: [`service-${n}.example.org`],
     env: { LOG_LEVEL: 'info' },
     health: {
@@ -150,9 +152,13 @@ function aService(n: number): Service {
     },
     placement: 'round_robin',
     balance: 'weighted_round_robin',
+    slow_start: '0s',
+    limits: { in_flight: 0, queue: 1_000, queue_timeout: '5s', body: '1GiB' },
+    hold: '5s',
+    pipelining: 'auto',
     stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
     update: { strategy: 'rolling', max_surge: 1 },
-    timeouts: { connect: '2s', response: '60s' },
+    timeouts: { connect: '2s', response: '60s', idle: '60s' },
   }
   return {
     name: config.name,

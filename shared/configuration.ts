@@ -5,6 +5,9 @@
 /** A duration as a user writes it: `250ms`, `2s`, `10m`, `6h`. Read it with `durationMs`. */
 export type Duration = string
 
+/** A number of bytes as a user writes it: `0B`, `512KiB`, `10MiB`, `1GiB`. See `sizeBytes`. */
+export type Size = string
+
 /** Where a secret is read from. The secret itself is never in a configuration. */
 export type SecretRef = { file: string } | { env: string }
 
@@ -47,6 +50,14 @@ export type BalancerConfig = {
   port: number
   /** Addresses whose X-Forwarded-* are believed. */
   trusted_proxies: string[]
+  /** Loops that share the work; 0: one for each core. */
+  threads: number
+  /** `off`, or the absolute path of the file that gets a line for each request. */
+  access_log: string
+  /** Open connections of clients, over all loops. */
+  connections_max: number
+  /** Of one client address; 0: no limit. */
+  connections_per_ip: number
 }
 
 export type AlertsConfig = {
@@ -115,10 +126,14 @@ export type ServiceConfig = {
   /** The port that the user asks for (M49); the one it gets on its node is in PORT (Q08). */
   port: number
   host_port: 'dynamic' | 'static'
+  /** tcp: bytes are passed on as they are; the client comes in by `public_port`. */
+  protocol: 'http' | 'tcp'
   /** A port on the controller that leads to this service alone. */
   public_port?: number
   /** false: the balancer does not route to it. */
   public: boolean
+  /** What a tcp program is told of its client before the client's own bytes. */
+  proxy_protocol: 'none' | 'v1' | 'v2'
   hosts: string[]
   /** A path prefix that leads to this service, beside `/svc/<name>/`. */
   path?: string
@@ -127,11 +142,36 @@ export type ServiceConfig = {
   placement: 'round_robin' | 'least_loaded'
   max_per_node?: number
   balance: BalanceRule
+  /** Only with `balance: hash`; absent there: by ip. */
+  hash?: HashRule
+  /** A cookie of ours leads a client back to its instance. Absent: none. */
+  sticky?: { cookie: string }
+  /** Time in which a new instance comes to its full weight; 0s: at once. */
+  slow_start: Duration
+  limits: ServiceLimits
+  /** How long requests wait while no instance is healthy, for a service that had one. */
+  hold: Duration
+  /** auto: short requests of several clients may share a connection to an instance. */
+  pipelining: 'auto' | 'off'
   stop: { signal: StopSignal; grace: Duration; drain: Duration }
   update: { strategy: 'rolling' | 'recreate' | 'none'; max_surge: 0 | 1 }
-  timeouts: { connect: Duration; response: Duration }
+  timeouts: { connect: Duration; response: Duration; idle: Duration }
 }
 
+export type ServiceLimits = {
+  /** Requests under way per instance; 0: no limit. */
+  in_flight: number
+  /** Requests that may wait for a free instance, in each loop. */
+  queue: number
+  queue_timeout: Duration
+  /** Of a request's body; 0B: no limit. */
+  body: Size
+}
+
+/** What of a request decides. A header or a cookie has a name. */
+export type HashRule = { by: 'ip' | 'header' | 'cookie'; name?: string }
+
+/** `least_loaded` is the older name of `least_request`. */
 export type BalanceRule =
   | 'weighted_round_robin'
   | 'round_robin'

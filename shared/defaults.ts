@@ -5,7 +5,14 @@ export const topologyDefaults = {
   machine: { agent_port: 7071, drain: false },
   restart: { attempts: 3, backoff: '5s', timeout: '60s' },
   api: { port: 7070 },
-  balancer: { host: '0.0.0.0', port: 8080 },
+  balancer: {
+    host: '0.0.0.0',
+    port: 8080,
+    threads: 0,
+    access_log: 'off',
+    connections_max: 50_000,
+    connections_per_ip: 0,
+  },
   alerts: { from: '', gather: '10s', reminder: '6h', digest_above: 5 },
   smtp: { port: 587, security: 'starttls', timeout: '20s' },
   store: { folder: '/var/lib/tucano' },
@@ -23,14 +30,20 @@ export const topologyDefaults = {
 export const serviceDefaults = {
   kind: 'service',
   host_port: 'dynamic',
+  protocol: 'http',
   public: true,
+  proxy_protocol: 'none',
   image: { build_timeout: '10m' },
   health: { interval: '5s', timeout: '2s', fall: 3, rise: 2, start_timeout: '60s' },
   placement: 'round_robin',
   balance: 'weighted_round_robin',
+  slow_start: '0s',
+  limits: { in_flight: 0, queue: 1_000, queue_timeout: '5s', body: '1GiB' },
+  hold: '5s',
+  pipelining: 'auto',
   stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
   update: { strategy: 'rolling', max_surge: 1 },
-  timeouts: { connect: '1s', response: '30s' },
+  timeouts: { connect: '1s', response: '30s', idle: '60s' },
 } as const
 
 export const agentDefaults = {

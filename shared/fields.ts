@@ -6,11 +6,13 @@ import { z } from 'zod'
 import type { SecretRef } from './configuration.ts'
 import { DURATION_PATTERN, durationMs } from './duration.ts'
 import type { KeyMeta } from './schema-keys.ts'
+import { SIZE_PATTERN, sizeBytes } from './size.ts'
 import { NAME_PATTERN } from './wire.ts'
 
 export const ARGUMENTS_MAX = 256
 export const ARGUMENT_LENGTH_MAX = 4_096
 
+const httpToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const unprintable = /[\p{Cc}\u2028\u2029]/u
 
 /** Adds what messages and documents say of this key. */
@@ -52,6 +54,21 @@ export function duration(min: string, max: string) {
     durationMs(text) >= durationMs(min) &&
     durationMs(text) <= durationMs(max)
   return expects(z.string().refine(inRange), `a duration like 250ms, 2s or 10m, ${min}..${max}`)
+}
+
+/** A number of bytes such as `512KiB` or `1GiB`; `max` is a size too. */
+export function size(max: string) {
+  const inRange = (text: string) =>
+    text.length <= 32 && SIZE_PATTERN.test(text) && sizeBytes(text) <= sizeBytes(max)
+  return expects(z.string().refine(inRange), `a size like 512KiB, 10MiB or 1GiB, 0B..${max}`)
+}
+
+/** What HTTP calls a token (RFC 9110 section 5.6.2): the name of a header or a cookie. */
+export function headerToken() {
+  return expects(
+    z.string().max(128).regex(httpToken),
+    "a name of letters, digits and !#$%&'*+-.^_`|~, at most 128 characters",
+  )
 }
 
 /** A port that is dialled, not opened. */

@@ -2,10 +2,12 @@
 // agents. Pure: text or data in, configuration out, or one error that lists every problem.
 
 import type { ServiceConfig } from './configuration.ts'
+import { serviceDefaults } from './defaults.ts'
 import { jsonDocument, type SourceDocument } from './document.ts'
 import { itemsOf, numberAt, partOf, textAt } from './loose.ts'
 import { checkDocument, type Fault } from './schema.ts'
 import { serviceSchema } from './service-schema.ts'
+import { trafficFaults } from './traffic-rules.ts'
 import { readYaml } from './yaml-document.ts'
 
 const refusedKeys = {
@@ -27,8 +29,31 @@ export function checkServiceDocument(document: SourceDocument): ServiceConfig {
   const fromFile = document.file !== undefined
   return checkDocument(serviceSchema, document, {
     refusedKeys,
-    across: (data) => [...imageFaults(data, fromFile), ...placeFaults(data), ...hostFaults(data)],
+    across: (data) => [
+      ...imageFaults(data, fromFile),
+      ...placeFaults(data),
+      ...hostFaults(data),
+      ...trafficFaults(data),
+    ],
   })
+}
+
+/**
+ * A configuration that an older version accepted and kept, with today's keys. Never refused: the
+ * service runs already. Keys stand in the order of the schema, so that the same file deployed once
+ * more is no change.
+ */
+export function completeServiceConfig(kept: ServiceConfig): ServiceConfig {
+  const checked = serviceSchema.safeParse(kept)
+  if (checked.success) return checked.data
+  const groups = Object.entries(serviceDefaults).map(([key, value]) => {
+    const had = partOf(kept, key)
+    return [
+      key,
+      had === undefined || typeof value !== 'object' ? (had ?? value) : { ...value, ...had },
+    ]
+  })
+  return { ...kept, ...Object.fromEntries(groups) }
 }
 
 /** The configuration with its image stored: the digest takes the place of path and archive. */

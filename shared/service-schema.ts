@@ -8,10 +8,12 @@ import {
   duration,
   environmentVariable,
   filePath,
+  headerToken,
   hostname,
   integer,
   name,
   servicePort,
+  size,
 } from './fields.ts'
 import { DIGEST_PATTERN } from './wire.ts'
 
@@ -22,6 +24,8 @@ export const ENV_BYTES_MAX = 64 * 1024
 export const ENV_VALUE_LENGTH_MAX = 32_768
 export const BUILD_COMMANDS_MAX = 16
 export const PATH_LENGTH_MAX = 2_048
+export const IN_FLIGHT_MAX = 100_000
+export const QUEUE_MAX = 10_000
 
 const reservedVariable = /^(?:PORT|TUCANO_.*)$/
 const pathPattern = /^\/[\w.~!$&'()*+,;=:@/-]*$/
@@ -140,6 +144,37 @@ const timeouts = z.strictObject({
     duration('10ms', '1h'),
     'How long an instance may take to begin its answer.',
   ).default(defaults.timeouts.response),
+  idle: describe(
+    duration('100ms', '1h'),
+    'How long it may take from one piece of a body to the next, in both directions.',
+  ).default(defaults.timeouts.idle),
+})
+
+const hash = z.strictObject({
+  by: describe(z.enum(['ip', 'header', 'cookie']), 'What of a request decides.'),
+  name: describe(headerToken(), 'Name of the header or the cookie.').exactOptional(),
+})
+
+const sticky = z.strictObject({
+  cookie: describe(headerToken(), 'Name of the cookie that the balancer sets.'),
+})
+
+const limits = z.strictObject({
+  in_flight: describe(
+    integer(0, IN_FLIGHT_MAX),
+    'Requests (tcp: connections) that an instance has at one time. 0: no limit.',
+  ).default(defaults.limits.in_flight),
+  queue: describe(
+    integer(0, QUEUE_MAX),
+    'How many may wait when all instances are full, for each thread of the balancer.',
+  ).default(defaults.limits.queue),
+  queue_timeout: describe(
+    duration('10ms', '10m'),
+    'How long they may wait before they are answered 503.',
+  ).default(defaults.limits.queue_timeout),
+  body: describe(size('1024GiB'), 'Largest body of a request. 0B: no limit.').default(
+    defaults.limits.body,
+  ),
 })
 
 const kind = z.literal('service').meta({
@@ -171,6 +206,10 @@ export const serviceSchema = z.strictObject({
     z.enum(['dynamic', 'static']),
     'dynamic: the agent picks a port of its range. static: `port` itself, one instance a node.',
   ).default(defaults.host_port),
+  protocol: describe(
+    z.enum(['http', 'tcp']),
+    'tcp: bytes are passed on as they are, to whoever comes in by `public_port`.',
+  ).default(defaults.protocol),
   public_port: describe(
     servicePort(),
     'A port on the controller that leads to this service alone.',
@@ -178,6 +217,10 @@ export const serviceSchema = z.strictObject({
   public: describe(z.boolean(), 'false: the balancer does not route to it.').default(
     defaults.public,
   ),
+  proxy_protocol: describe(
+    z.enum(['none', 'v1', 'v2']),
+    'Only with tcp: tells the program the address of its client, in the PROXY protocol.',
+  ).default(defaults.proxy_protocol),
   hosts: describe(
     z.array(hostname()).max(HOSTS_MAX),
     'Host names that lead to this service, beside its own name.',
@@ -196,9 +239,26 @@ export const serviceSchema = z.strictObject({
     'Most instances on one worker; the others wait.',
   ).exactOptional(),
   balance: describe(
-    z.enum(['weighted_round_robin', 'round_robin', 'least_loaded', 'p2c']),
+    z.enum(['weighted_round_robin', 'round_robin', 'least_request', 'least_loaded', 'p2c', 'hash']),
     'How requests are spread. The weights follow from the metrics of the nodes.',
   ).default(defaults.balance),
+  hash: describe(hash, 'What decides with `balance: hash`.', {
+    fallback: '`{by: ip}` with `balance: hash`',
+  }).exactOptional(),
+  sticky: describe(sticky, 'Leads a client back to its instance.').exactOptional(),
+  slow_start: describe(
+    duration('0s', '1h'),
+    'Time in which a new instance comes to its full share of the requests. 0s: at once.',
+  ).default(defaults.slow_start),
+  limits: describe(limits, 'How much the service takes at one time.').prefault({}),
+  hold: describe(
+    duration('0s', '5m'),
+    'How long requests wait when no instance is healthy for a moment. 0s: they do not.',
+  ).default(defaults.hold),
+  pipelining: describe(
+    z.enum(['auto', 'off']),
+    'auto: requests without a body may follow each other on one connection to an instance.',
+  ).default(defaults.pipelining),
   stop: describe(stop, 'How an instance is ended.').prefault({}),
   update: describe(update, 'How a new version replaces the old one.').prefault({}),
   timeouts: describe(timeouts, 'How long the balancer waits for an instance.').prefault({}),

@@ -23,6 +23,7 @@ import {
 } from './fields.ts'
 
 export const MACHINES_MAX = 501
+export const BALANCER_THREADS_MAX = 64
 
 const restart = z.strictObject({
   command: describe(
@@ -84,6 +85,24 @@ const balancer = z.strictObject({
     z.array(ip()).max(64),
     'Addresses of proxies in front, whose X-Forwarded-* headers are believed.',
   ).prefault([]),
+  threads: describe(
+    integer(0, BALANCER_THREADS_MAX),
+    'Loops that share the work. 0: one for each core.',
+  ).default(defaults.balancer.threads),
+  access_log: describe(
+    line(4_096)
+      .refine((text) => text === 'off' || text.startsWith('/'))
+      .meta({ expected: 'off, or the absolute path of a file' }),
+    'File that gets one line of JSON for each request.',
+  ).default(defaults.balancer.access_log),
+  connections_max: describe(
+    integer(1, 1_000_000),
+    'Open connections of clients; further ones are closed at once.',
+  ).default(defaults.balancer.connections_max),
+  connections_per_ip: describe(
+    integer(0, 1_000_000),
+    'The same for one client address. 0: no limit.',
+  ).default(defaults.balancer.connections_per_ip),
 })
 
 const smtp = z.strictObject({

@@ -1,12 +1,17 @@
 // Decides which instances take which requests: the route table that the data plane reads.
 // Pure; sorted by code unit, so that the order of the facts never changes the table.
 
-import type { Route, RouteTable, Target } from '#ctld/ports.ts'
+import type { HashKey, Route, RouteTable, Target } from '#ctld/ports.ts'
+import type { HashRule, ServiceConfig } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Instance, NodeState, Service } from '#shared/model.ts'
+import { sizeBytes } from '#shared/size.ts'
 import { type Reading, weigh } from './weigh.ts'
 
 export type BalancedNode = Reading & { name: string; ip: string; state: NodeState }
+
+/** How long requests of a paused service wait. */
+const PAUSE_MS = 30_000
 
 /** Silence alone takes no node out of the table: passive ejection is quicker, knows more (Q04). */
 const routableNodeStates: ReadonlySet<NodeState> = new Set(['alive', 'suspect', 'unknown'])
@@ -79,16 +84,45 @@ function routeOf(
   nodeByName: ReadonlyMap<string, BalancedNode>,
 ): Route {
   const serving = desired === 'running' ? servingOf(instances, config.concurrency, nodeByName) : []
-  const route: Route = {
+  return {
     service: name,
+    protocol: config.protocol,
     hosts: hostsOf({ name, config }),
-    paths: [ownPath(name), ...(config.path === undefined ? [] : [config.path])].sort(byCodeUnit),
-    balance: config.balance,
+    paths: pathsOf({ name, config }),
+    ...(config.public_port === undefined ? {} : { publicPort: config.public_port }),
+    proxyProtocol: config.proxy_protocol,
+    ...choiceOf(config),
+    traffic: 'open',
+    pauseMs: PAUSE_MS,
     connectMs: durationMs(config.timeouts.connect),
     responseMs: durationMs(config.timeouts.response),
+    idleMs: durationMs(config.timeouts.idle),
+    bodyMax: sizeBytes(config.limits.body),
+    pipelining: config.pipelining === 'auto',
     targets: serving.sort((left, right) => byCodeUnit(left.instance, right.instance)),
   }
-  return config.public_port === undefined ? route : { ...route, publicPort: config.public_port }
+}
+
+/** How an instance is chosen, and what happens when none is free. */
+function choiceOf(config: ServiceConfig) {
+  const { balance, sticky, slow_start, limits, hold } = config
+  return {
+    balance,
+    ...(balance === 'hash' ? { hash: hashKeyOf(config.hash) } : {}),
+    ...(sticky === undefined ? {} : { stickyCookie: sticky.cookie }),
+    slowStartMs: durationMs(slow_start),
+    inFlightMax: limits.in_flight,
+    queueMax: limits.queue,
+    queueMs: durationMs(limits.queue_timeout),
+    holdMs: durationMs(hold),
+  }
+}
+
+// Names of fields are compared in lower case, those of cookies as they are.
+function hashKeyOf(hash: HashRule | undefined): HashKey {
+  if (hash === undefined || hash.by === 'ip' || hash.name === undefined) return { by: 'ip' }
+  if (hash.by === 'cookie') return { by: 'cookie', name: hash.name }
+  return { by: 'header', name: hash.name.toLowerCase() }
 }
 
 // Never more than `concurrency` (Q03): during an update the new instance takes the old one's place
@@ -112,8 +146,14 @@ function targetOf(instance: Instance, node: BalancedNode | undefined): Target[] 
 }
 
 function hostsOf({ name, config }: Pick<Service, 'name' | 'config'>): string[] {
+  if (config.protocol === 'tcp') return []
   const hosts = [name, ...config.hosts].map((host) => host.toLowerCase())
   return [...new Set(hosts)].sort(byCodeUnit)
+}
+
+function pathsOf({ name, config }: Pick<Service, 'name' | 'config'>): string[] {
+  if (config.protocol === 'tcp') return []
+  return [ownPath(name), ...(config.path === undefined ? [] : [config.path])].sort(byCodeUnit)
 }
 
 function ownPath(name: string): string {

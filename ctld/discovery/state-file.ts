@@ -5,6 +5,7 @@ import { type Adapter, Low } from 'lowdb'
 import type { Disk } from '#shared/disk.ts'
 import { type DurableFile, readDurable, writeDurable } from '#shared/durable-file.ts'
 import type { Clock } from '#shared/ports.ts'
+import { completeDocument } from './complete-document.ts'
 import { DOCUMENT_FORMAT, type StateDocument } from './document.ts'
 
 export const STATE_FILE = 'state.json'
@@ -36,7 +37,7 @@ export function createStateFile(ports: {
     async read() {
       const reading = await readDurable<StateDocument>(ports, file)
       notices = reading.notices
-      return reading.value ?? null
+      return reading.value === undefined ? null : completeDocument(reading.value)
     },
     write: (document) => writeDurable(ports.disk, file, document),
   }

@@ -93,6 +93,7 @@ function usable(file: string): Data {
   const image = data.image as Data | undefined
   delete image?.digest
   delete image?.archive
+  if (data.hash !== undefined) data.balance = 'hash'
   return data
 }
 

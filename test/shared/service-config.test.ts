@@ -20,15 +20,21 @@ test('M47–M49: the smallest configuration, and every default', () => {
     image: { path: './api', build: [], build_timeout: '10m', run: ['node', 'server.ts'] },
     port: 3000,
     host_port: 'dynamic',
+    protocol: 'http',
     public: true,
+    proxy_protocol: 'none',
     hosts: [],
     env: {},
     health: { interval: '5s', timeout: '2s', fall: 3, rise: 2, start_timeout: '60s' },
     placement: 'round_robin',
     balance: 'weighted_round_robin',
+    slow_start: '0s',
+    limits: { in_flight: 0, queue: 1_000, queue_timeout: '5s', body: '1GiB' },
+    hold: '5s',
+    pipelining: 'auto',
     stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
     update: { strategy: 'rolling', max_surge: 1 },
-    timeouts: { connect: '1s', response: '30s' },
+    timeouts: { connect: '1s', response: '30s', idle: '60s' },
   })
 })
 

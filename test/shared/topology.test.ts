@@ -148,7 +148,15 @@ describe('defaults', () => {
       admin_token: { file: '/var/lib/tucano/admin-token' },
       agent_token: { file: '/var/lib/tucano/agent-token' },
     })
-    expect(config.balancer).toEqual({ host: '0.0.0.0', port: 8080, trusted_proxies: [] })
+    expect(config.balancer).toEqual({
+      host: '0.0.0.0',
+      port: 8080,
+      trusted_proxies: [],
+      threads: 0,
+      access_log: 'off',
+      connections_max: 50_000,
+      connections_per_ip: 0,
+    })
     expect(config.topology[1]).toEqual({
       name: 'w1',
       kind: 'worker',

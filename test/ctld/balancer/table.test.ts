@@ -3,6 +3,7 @@ import { createBalancer } from '#ctld/balancer/balancer.ts'
 import { hostConflicts, routeTable } from '#ctld/balancer/table.ts'
 import { weigh } from '#ctld/balancer/weigh.ts'
 import type { RouteTable } from '#ctld/ports.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
 import { forEachSeed } from '#test/helpers/seeds.ts'
 import { aConfig, aNode, anInstance, aService, metrics, randomFacts } from './world.ts'
 
@@ -18,15 +19,74 @@ describe('the route table', () => {
       routes: [
         {
           service: 'api',
+          protocol: 'http',
           hosts: ['api', 'shop.example'],
           paths: ['/shop', '/svc/api/'],
           publicPort: 9_000,
+          proxyProtocol: 'none',
           balance: 'weighted_round_robin',
+          slowStartMs: 0,
+          inFlightMax: 0,
+          queueMax: 1_000,
+          queueMs: 5_000,
+          holdMs: 5_000,
+          traffic: 'open',
+          pauseMs: 30_000,
           connectMs: 1_000,
           responseMs: 30_000,
+          idleMs: 60_000,
+          bodyMax: 1_024 ** 3,
+          pipelining: true,
           targets: [{ instance: 'i1', node: 'w1', host: '10.0.0.1', port: 20_000, weight: 10 }],
         },
       ],
+    })
+  })
+
+  const routeOf = (config: Partial<ServiceConfig>) =>
+    routeTable([aService('api', config)], [], [aNode('w1')], 1).routes[0]
+
+  test('says how an instance is chosen and how much the service takes', () => {
+    const limits = { in_flight: 7, queue: 3, queue_timeout: '250ms', body: '1.5MiB' }
+    const more = { slow_start: '30s', hold: '2s', pipelining: 'off', limits } as const
+    const timeouts = { connect: '2s', response: '3s', idle: '4s' }
+    expect(routeOf({ ...more, timeouts, sticky: { cookie: 'Back' } })).toMatchObject({
+      stickyCookie: 'Back',
+      slowStartMs: 30_000,
+      inFlightMax: 7,
+      queueMax: 3,
+      queueMs: 250,
+      holdMs: 2_000,
+      connectMs: 2_000,
+      responseMs: 3_000,
+      idleMs: 4_000,
+      bodyMax: 1_572_864,
+      pipelining: false,
+    })
+  })
+
+  test('says what is hashed: the ip unless it is named, a header in lower case', () => {
+    const keyOf = (config: Partial<ServiceConfig>) => routeOf({ balance: 'hash', ...config })?.hash
+    expect(keyOf({})).toEqual({ by: 'ip' })
+    expect(keyOf({ hash: { by: 'header', name: 'X-Tenant' } })).toEqual({
+      by: 'header',
+      name: 'x-tenant',
+    })
+    expect(keyOf({ hash: { by: 'cookie', name: 'Session' } })).toEqual({
+      by: 'cookie',
+      name: 'Session',
+    })
+    expect(routeOf({})).not.toHaveProperty('hash')
+  })
+
+  test('a tcp service is known by its port alone', () => {
+    const tcp = { protocol: 'tcp', public_port: 9_000, proxy_protocol: 'v2' } as const
+    expect(routeOf(tcp)).toMatchObject({
+      protocol: 'tcp',
+      hosts: [],
+      paths: [],
+      publicPort: 9_000,
+      proxyProtocol: 'v2',
     })
   })
 
@@ -149,7 +209,11 @@ describe('the balancer', () => {
   test('publishes a table only when something in it changed', () => {
     const published: RouteTable[] = []
     const balancer = createBalancer({
-      dataPlane: { publish: (table) => void published.push(table), observe() {} },
+      dataPlane: {
+        publish: (table) => void published.push(table),
+        observe() {},
+        counters: () => Promise.reject(new Error('not asked')),
+      },
       onObservation() {},
     })
     const service = aService('api')
