@@ -134,6 +134,10 @@ export type Observation =
   | { kind: 'listener_failed'; port: number; error: string }
   /** One of the loops ended and was replaced; its connections are lost. */
   | { kind: 'loop_failed'; loop: number; error: string }
+  /** It may have requests in flight from before this controller's start: wait for `drained`. */
+  | { kind: 'routed'; instance: string }
+  /** The whole data plane ended and is started again; its connections are lost. */
+  | { kind: 'data_plane_failed'; error: string }
 
 /** What the controller is started with. */
 export type Boot = {

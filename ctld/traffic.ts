@@ -64,6 +64,22 @@ export function createTraffic(ports: {
         })
         return
       }
+      case 'loop_failed': {
+        const { loop, error } = observation
+        const text = 'a loop of the balancer ended and was replaced; its connections are lost'
+        tellNews(world, now, 'balancer.loop_failed', text, { loop, error })
+        return
+      }
+      case 'data_plane_failed': {
+        const { error } = observation
+        const text = 'the balancer ended and is started again; its connections are lost'
+        tellNews(world, now, 'balancer.failed', text, { error })
+        return
+      }
+      case 'routed':
+        if (!routed.has(observation.instance)) changes += 1
+        routed.add(observation.instance)
+        return
     }
   }
 
