@@ -8,7 +8,7 @@ import {
   newPickState,
   type PickState,
   pick,
-} from '#ctld/balancer/pick.ts'
+} from '#ctld/balancer/data-plane/choose/pick.ts'
 import type { Observation, Route, RouteTable, Target } from '#ctld/ports.ts'
 import type { Clock, Dice, Log } from '#shared/ports.ts'
 
