@@ -1,0 +1,174 @@
+// Decides where the fields of a head or of a trailer section are, and that each is well-formed
+// (RFC 9112 section 5). Nothing is allocated for a field: offsets and kinds lie in arrays that are
+// used again. A line that RFC 9112 does not allow is refused as soon as its octet is seen.
+
+import { FIELD, type FieldKind, kindOf } from './field-kinds.ts'
+import { FIELDS_MAX } from './limits.ts'
+import { COLON, CR, HT, LF, SP, TOKEN, UNDERSCORE_BIT, VALUE } from './octets.ts'
+
+export type Fields = {
+  /** The whole head as latin1, the empty line included; '' until it is complete. */
+  text: string
+  count: number
+  /** Four offsets into `text` per field: name start and end, value start and end, OWS trimmed. */
+  at: Int32Array
+  /** A `FIELD` per field. */
+  kinds: Uint8Array
+  /** 1 where the field's octets are exactly `Name: value` CRLF: to be copied as they are. */
+  canonical: Uint8Array
+  /** Why the head was refused. */
+  reason: string
+  /** Where `text` begins in the octets that were given. */
+  base: number
+  /** No head has more fields than this, nor than the arrays have room for. */
+  countMax: number
+}
+
+/** Where the values of one field begin in `at`. */
+export const OFFSETS = 4
+export const NAME_START = 0
+export const NAME_END = 1
+export const VALUE_START = 2
+export const VALUE_END = 3
+
+/** `capacity`: no head with more fields can be read into it, whatever the limits say. */
+export function createFields(capacity = FIELDS_MAX): Fields {
+  return {
+    text: '',
+    count: 0,
+    at: new Int32Array(capacity * OFFSETS),
+    kinds: new Uint8Array(capacity),
+    canonical: new Uint8Array(capacity),
+    reason: '',
+    base: 0,
+    countMax: capacity,
+  }
+}
+
+export function nameAt(fields: Fields, index: number): string {
+  const { at } = fields
+  return fields.text.slice(at[index * OFFSETS + NAME_START], at[index * OFFSETS + NAME_END])
+}
+
+export function valueAt(fields: Fields, index: number): string {
+  const { at } = fields
+  return fields.text.slice(at[index * OFFSETS + VALUE_START], at[index * OFFSETS + VALUE_END])
+}
+
+/** The value of the first field of that kind, or undefined. */
+export function valueOfKind(fields: Fields, kind: FieldKind): string | undefined {
+  for (let index = 0; index < fields.count; index += 1) {
+    if (fields.kinds[index] === kind) return valueAt(fields, index)
+  }
+  return undefined
+}
+
+/**
+ * Reads the field lines from `from` on up to the empty line; `base` and `countMax` are set before.
+ * Returns the offset after the empty line; 0 when all there is is valid but not complete; else
+ * minus the status of the refusal, 400 or 431, with the reason in `fields`.
+ */
+export function scanFields(bytes: Uint8Array, from: number, to: number, fields: Fields): number {
+  const { at, kinds, canonical, base } = fields
+  const countMax = Math.min(fields.countMax, kinds.length)
+  let count = 0
+  let i = from
+  for (;;) {
+    if (i >= to) return 0
+    const nameStart = i
+    let flags = 0
+    let octet = 0
+    while (i < to) {
+      octet = TOKEN[bytes[i] as number] as number
+      if (octet === 0) break
+      flags |= octet
+      i += 1
+    }
+    if (i === to) return 0
+    octet = bytes[i] as number
+    if (i === nameStart) {
+      if (octet !== CR) return refuse(fields, faultOfLineStart(octet))
+      if (i + 1 === to) return 0
+      if (bytes[i + 1] !== LF) return refuse(fields, 'a CR without LF after the fields')
+      fields.count = count
+      return i + 2
+    }
+    if (octet !== COLON) return refuse(fields, faultAfterName(octet))
+    if (count === countMax) return tooMany(fields, countMax)
+    const nameEnd = i
+    i += 1
+    while (i < to && (bytes[i] === SP || bytes[i] === HT)) i += 1
+    const valueStart = i
+    while (i < to && VALUE[bytes[i] as number] !== 0) i += 1
+    if (i === to) return 0
+    if (bytes[i] !== CR) return refuse(fields, faultInValue(bytes[i] as number))
+    if (i + 1 === to) return 0
+    if (bytes[i + 1] !== LF) return refuse(fields, 'a CR without LF in a field value')
+    let valueEnd = i
+    while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1] as number)) valueEnd -= 1
+    const offset = count * OFFSETS
+    at[offset] = nameStart - base
+    at[offset + 1] = nameEnd - base
+    at[offset + 2] = valueStart - base
+    at[offset + 3] = valueEnd - base
+    kinds[count] = kindOf(bytes, nameStart, nameEnd, (flags & UNDERSCORE_BIT) !== 0)
+    const isPlain = valueStart === nameEnd + 2 && valueEnd === i && bytes[nameEnd + 1] === SP
+    canonical[count] = isPlain ? 1 : 0
+    count += 1
+    i += 2
+  }
+}
+
+/** Whether a field of this kind in a trailer section could change what was already decided. */
+export function isForbiddenInTrailers(kind: FieldKind): boolean {
+  switch (kind) {
+    case FIELD.host:
+    case FIELD.contentLength:
+    case FIELD.transferEncoding:
+    case FIELD.connection:
+    case FIELD.upgrade:
+    case FIELD.expect:
+    case FIELD.te:
+    case FIELD.trailer:
+      return true
+    default:
+      return false
+  }
+}
+
+function isBlank(octet: number): boolean {
+  return octet === SP || octet === HT
+}
+
+function refuse(fields: Fields, reason: string): number {
+  fields.reason = reason
+  return -400
+}
+
+function tooMany(fields: Fields, countMax: number): number {
+  fields.reason = `more than ${countMax} fields`
+  return -431
+}
+
+function faultOfLineStart(octet: number): string {
+  if (octet === LF) return 'a line ends with LF alone'
+  if (octet === COLON) return 'a field without a name'
+  // RFC 9112 section 5.2: obs-fold, and section 2.2: blanks before the first field.
+  if (isBlank(octet)) return 'a field line begins with a blank'
+  return `octet ${hex(octet)} in a field name`
+}
+
+function faultAfterName(octet: number): string {
+  if (isBlank(octet)) return 'a blank between a field name and its colon'
+  if (octet === CR || octet === LF) return 'a field line without a colon'
+  return `octet ${hex(octet)} in a field name`
+}
+
+function faultInValue(octet: number): string {
+  if (octet === LF) return 'a line ends with LF alone'
+  return `octet ${hex(octet)} in a field value`
+}
+
+function hex(octet: number): string {
+  return `0x${octet.toString(16).padStart(2, '0')}`
+}

@@ -1,0 +1,207 @@
+// Decides whether octets are the head of a response, and where its body ends (RFC 9112 sections 4
+// and 6). As strict as with requests: an instance that is misunderstood would answer one client
+// with what belongs to another.
+
+import { FIELD } from './field-kinds.ts'
+import * as values from './field-values.ts'
+import { createFields, type Fields, OFFSETS, scanFields, VALUE_END, VALUE_START } from './fields.ts'
+import type { HeadLimits } from './limits.ts'
+import { CR, endOf, isDigit, LF, latin1, SP, VALUE } from './octets.ts'
+
+export type ResponseHead = Fields & {
+  /** 100 to 599; 0 when the head was refused. */
+  status: number
+  minor: 0 | 1
+  /** The reason phrase, which may be empty. (`reason` says why a head is refused.) */
+  phrase: string
+  /** What Content-Length says, or -1. Where the body ends is told by `bodyOf`. */
+  contentLength: number
+  isChunked: boolean
+  /** Whether the connection can be used again after a body whose end is known. */
+  keepAlive: boolean
+  /** How long the instance says it keeps an idle connection, or -1. */
+  keepAliveTimeoutMs: number
+  /** What the instance changes to, of a 101. */
+  upgrade: string
+  /** Names of other fields in Connection, in small letters. */
+  named: string[] | undefined
+}
+
+/** A body in chunks. */
+export const CHUNKED = -1
+/** A body that ends with the connection. */
+export const UNTIL_CLOSE = -2
+
+const KEEP_ALIVE_TIMEOUT = /(?:^|[,;])[ \t]*timeout[ \t]*=[ \t]*"?(\d{1,7})(?!\d)/i
+
+export function createResponseHead(fieldsMax?: number): ResponseHead {
+  return {
+    ...createFields(fieldsMax),
+    status: 0,
+    minor: 1,
+    phrase: '',
+    contentLength: -1,
+    isChunked: false,
+    keepAlive: false,
+    keepAliveTimeoutMs: -1,
+    upgrade: '',
+    named: undefined,
+  }
+}
+
+/**
+ * Octets of the body, or `CHUNKED` or `UNTIL_CLOSE`. `method`: of the request that it answers
+ * (RFC 9112 section 6.3). Of a body until close, the connection is not used again.
+ */
+export function bodyOf(head: ResponseHead, method: string): number {
+  const { status } = head
+  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return 0
+  if (head.isChunked) return CHUNKED
+  return head.contentLength < 0 ? UNTIL_CLOSE : head.contentLength
+}
+
+/**
+ * Reads a head from `from` on. Returns the offset after it; 0 when it is valid so far but not
+ * complete; a negative number when it is no head of HTTP/1, with the `reason` in `head`.
+ */
+export function parseResponseHead(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  head: ResponseHead,
+  limits: HeadLimits,
+): number {
+  head.text = ''
+  head.status = 0
+  head.base = from
+  head.countMax = limits.fields
+  const last = Math.min(to, from + limits.head)
+  const end = readHead(bytes, last, head, limits)
+  if (end === 0 && last - from === limits.head) {
+    return refuse(head, `a head of more than ${limits.head} octets`)
+  }
+  if (end < 0) head.status = 0
+  return end
+}
+
+function readHead(bytes: Buffer, to: number, head: ResponseHead, limits: HeadLimits): number {
+  const { base } = head
+  const lineEnd = readStatusLine(bytes, to, head, limits)
+  if (lineEnd <= 0) return lineEnd
+  const end = scanFields(bytes, lineEnd, to, head)
+  if (end <= 0) return end
+  head.text = latin1(bytes, base, end)
+  head.phrase = head.text.slice(AFTER_STATUS + 1, lineEnd - base - 2)
+  return readFacts(bytes, head) < 0 ? -1 : end
+}
+
+const VERSION = 'HTTP/1.'
+const AFTER_STATUS = 'HTTP/1.1 200'.length
+
+/**
+ * Sets version and status. Returns the offset after the line. The space after the status is
+ * asked for by RFC 9112 section 4; a line that ends before it is common and means one thing only.
+ */
+function readStatusLine(bytes: Buffer, to: number, head: ResponseHead, limits: HeadLimits): number {
+  const { base } = head
+  const known = Math.min(to - base, AFTER_STATUS)
+  let status = 0
+  for (let at = 0; at < known; at += 1) {
+    const octet = bytes[base + at] as number
+    if (at < VERSION.length) {
+      if (octet !== VERSION.charCodeAt(at)) return refuse(head, 'no status line of HTTP/1')
+    } else if (at === VERSION.length) {
+      if (octet !== 0x30 && octet !== 0x31) return refuse(head, 'a version other than 1.0 and 1.1')
+      head.minor = octet === 0x31 ? 1 : 0
+    } else if (at === VERSION.length + 1) {
+      if (octet !== SP) return refuse(head, 'no space between version and status')
+    } else {
+      if (!isDigit(octet)) return refuse(head, 'a status that is not a number')
+      status = status * 10 + octet - 0x30
+      const isFirst = at === VERSION.length + 2
+      if (isFirst && (status < 1 || status > 5)) return refuse(head, 'a status not in 100 to 599')
+    }
+  }
+  if (known < AFTER_STATUS) return 0
+  head.status = status
+  let at = base + AFTER_STATUS
+  if (at === to) return 0
+  if (bytes[at] === SP) {
+    at = endOf(VALUE, bytes, at, Math.min(to, base + limits.line))
+    if (at - base === limits.line) return refuse(head, 'a status line that is too long')
+    if (at === to) return 0
+  }
+  if (bytes[at] !== CR) return refuse(head, 'an octet that no status line may have')
+  if (at + 1 === to) return 0
+  if (bytes[at + 1] !== LF) return refuse(head, 'a CR without LF after the status line')
+  return at + 2
+}
+
+function readFacts(bytes: Buffer, head: ResponseHead): number {
+  head.contentLength = -1
+  head.isChunked = false
+  head.keepAliveTimeoutMs = -1
+  head.upgrade = ''
+  head.named = undefined
+  const { at, kinds, base, count } = head
+  let options = 0
+  for (let index = 0; index < count; index += 1) {
+    const kind = kinds[index] as number
+    if (kind === FIELD.other || kind > FIELD.upgrade) continue
+    const start = base + (at[index * OFFSETS + VALUE_START] as number)
+    const end = base + (at[index * OFFSETS + VALUE_END] as number)
+    switch (kind) {
+      case FIELD.contentLength:
+        if (hasFraming(head)) return refuse(head, TWO_LENGTHS)
+        head.contentLength = values.parseLength(bytes, start, end)
+        if (head.contentLength < 0) return refuse(head, 'a Content-Length that is not a number')
+        break
+      case FIELD.transferEncoding:
+        if (hasFraming(head)) return refuse(head, TWO_LENGTHS)
+        head.isChunked = head.minor === 1 && values.isChunked(bytes, start, end)
+        if (!head.isChunked) return refuse(head, 'a Transfer-Encoding other than chunked')
+        break
+      case FIELD.connection:
+        options |= values.readConnection(bytes, start, end, head)
+        break
+      case FIELD.keepAlive:
+        head.keepAliveTimeoutMs = timeoutOf(head.text.slice(start - base, end - base))
+        break
+      case FIELD.upgrade:
+        head.upgrade = head.text.slice(start - base, end - base)
+        break
+    }
+  }
+  return readOptions(head, options)
+}
+
+const TWO_LENGTHS = 'the length of the body is given twice'
+
+function hasFraming(head: ResponseHead): boolean {
+  return head.isChunked || head.contentLength >= 0
+}
+
+function readOptions(head: ResponseHead, options: number): number {
+  if ((options & values.MALFORMED) !== 0) return refuse(head, 'Connection is not a list')
+  const isKept = head.minor === 1 || (options & values.KEEP_ALIVE) !== 0
+  head.keepAlive = isKept && (options & values.CLOSE) === 0
+  if ((options & values.UPGRADE) === 0) head.upgrade = ''
+  // RFC 9110 section 8.6, RFC 9112 section 6.1: it has no body, yet speaks of one. If one comes
+  // all the same it must not be taken for the next answer.
+  const isWithoutBody = head.status < 200 || head.status === 204
+  if (isWithoutBody && (head.isChunked || head.contentLength > 0)) {
+    if (head.status < 200) return refuse(head, 'an interim answer with the length of a body')
+    head.keepAlive = false
+  }
+  return 0
+}
+
+function timeoutOf(value: string): number {
+  const seconds = KEEP_ALIVE_TIMEOUT.exec(value)?.[1]
+  return seconds === undefined ? -1 : Number(seconds) * 1000
+}
+
+function refuse(head: ResponseHead, reason: string): number {
+  head.reason = reason
+  return -1
+}
