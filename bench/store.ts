@@ -167,6 +167,7 @@ function aService(n: number): Service {
     programRevision: 1,
     revisions: [{ revision: 1, config, at: 1 }],
     desired: 'running',
+    traffic: { state: 'open' },
     deployment: idOf(n),
     createdAt: 1,
     changedAt: 1,

@@ -13,10 +13,16 @@ import type {
 
 export type Pending = { service: string; count: number; why: string }
 
+export type TrafficSummary =
+  | { state: 'open' }
+  | { state: 'paused'; since: number; until: number }
+  | { state: 'maintenance'; since: number }
+
 export type ServiceSummary = {
   name: string
   state: 'running' | 'starting' | 'partial' | 'down' | 'stopping' | 'stopped' | 'removing'
   desired: Service['desired']
+  traffic: TrafficSummary
   running: number
   wanted: number
   nodes: Record<string, number>

@@ -10,6 +10,7 @@ export type Command =
   | { kind: 'stop'; service: string }
   | { kind: 'start'; service: string }
   | { kind: 'remove'; service: string }
+  | TrafficCommand
   | { kind: 'drain'; node: string }
   | { kind: 'undrain'; node: string }
   /** Lifts the freeze of re-placement: the sysadmin says that the nodes are really gone. */
@@ -17,6 +18,12 @@ export type Command =
   /** `version` is the one that the change is based on; a stale one is refused (Q13, S30). */
   | { kind: 'put_config'; version: number; text: string; by: 'api' | 'file' }
   | { kind: 'test_alert' }
+
+/** What becomes of a service's requests; its instances run on. `page`: HTML for visitors. */
+export type TrafficCommand =
+  | { kind: 'pause'; service: string; forMs: number }
+  | { kind: 'maintenance'; service: string; page?: string }
+  | { kind: 'resume'; service: string }
 
 export type CommandResult = {
   service?: Service

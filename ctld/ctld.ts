@@ -17,6 +17,7 @@ import { createOrders, deploy } from './deployer/deployer.ts'
 import { foldConfig } from './discovery/fold-command.ts'
 import { foldDeaths, foldTopology } from './discovery/fold-node.ts'
 import { foldReport } from './discovery/fold-report.ts'
+import { endPauses } from './discovery/fold-traffic.ts'
 import { createKeeper } from './discovery/keeper.ts'
 import { snapshotOf } from './discovery/view.ts'
 import { createWorld, factsOf, setFacts, tellNews, type World } from './discovery/world.ts'
@@ -159,6 +160,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
 
   function decide(known: World, now: number, isDurable: boolean) {
     const watched = watchWorkers(known, now)
+    const openAt = endPauses(known, now)
     const of = () => `${factsVersion(known)} ${isDurable}`
     if (planned === undefined || planned.of !== of() || planned.wakeAt <= now) {
       const deployed = deploy(known, { newId, routed: traffic.routed, isDurable }, now)
@@ -174,7 +176,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       const { incidents, outbox } = notifier.state()
       setFacts(known, { incidents, outbox })
     }
-    const wakeAt = Math.min(watched.wakeAt, planned.wakeAt, mails.wakeAt)
+    const wakeAt = Math.min(watched.wakeAt, planned.wakeAt, mails.wakeAt, openAt)
     return { errands: watched.errands, sends: mails.sends, wakeAt }
   }
 

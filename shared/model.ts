@@ -128,10 +128,20 @@ export type Service = {
   /** Configurations that instances still run, and the newest ones; oldest first. */
   revisions: { revision: number; config: ServiceConfig; at: number }[]
   desired: 'running' | 'stopped' | 'removed'
+  traffic: ServiceTraffic
   deployment: string
   createdAt: number
   changedAt: number
 }
+
+/**
+ * What becomes of a service's requests, whatever runs. `since`, `until`: wall instants; at `until`
+ * a pause ends by itself. `page`: HTML that visitors get; absent: problem details.
+ */
+export type ServiceTraffic =
+  | { state: 'open' }
+  | { state: 'paused'; since: number; until: number }
+  | { state: 'maintenance'; since: number; page?: string }
 
 export type Deployment = {
   id: string

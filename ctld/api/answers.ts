@@ -86,6 +86,13 @@ export const instanceAnswer = z.strictObject({
   replaces: z.string().optional(),
 })
 
+const until = z.number().describe('Instant at which a pause ends by itself, ms since 1970')
+
+const open = z.strictObject({ state: z.literal('open') })
+const paused = z.strictObject({ state: z.literal('paused'), since: at, until })
+const maintenance = z.strictObject({ state: z.literal('maintenance'), since: at })
+const withPage = maintenance.extend({ page: z.string().optional() })
+
 export const serviceAnswer = z.strictObject({
   name: z.string(),
   config: serviceSchema,
@@ -97,6 +104,7 @@ export const serviceAnswer = z.strictObject({
     stopped: 'stopped',
     removed: 'removed',
   }),
+  traffic: z.discriminatedUnion('state', [open, paused, withPage]),
   deployment: z.string(),
   createdAt: at,
   changedAt: at,
@@ -155,6 +163,7 @@ export const serviceSummaryAnswer = z.strictObject({
   name: z.string(),
   state: z.enum(serviceStates),
   desired: serviceAnswer.shape.desired,
+  traffic: z.discriminatedUnion('state', [open, paused, maintenance]),
   running: count.describe('Instances that are started and healthy'),
   wanted: count,
   nodes: z.record(z.string(), count).describe('Running instances by node'),

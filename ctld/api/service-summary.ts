@@ -17,6 +17,7 @@ export function summarize(service: Service, instances: readonly Instance[]): Ser
     name: service.name,
     state: stateOf(service, { wanted, running: serving.length, live: live.length }),
     desired: service.desired,
+    traffic: trafficOf(service),
     running: serving.length,
     wanted,
     nodes: countByNode(serving),
@@ -26,6 +27,12 @@ export function summarize(service: Service, instances: readonly Instance[]): Ser
     public: service.config.public,
     hosts: service.config.hosts,
   }
+}
+
+/** Without the page, which a list has no use for. */
+function trafficOf({ traffic }: Service): ServiceSummary['traffic'] {
+  if (traffic.state !== 'maintenance') return traffic
+  return { state: traffic.state, since: traffic.since }
 }
 
 function stateOf(

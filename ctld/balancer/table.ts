@@ -4,14 +4,12 @@
 import type { HashKey, Route, RouteTable, Target } from '#ctld/ports.ts'
 import type { HashRule, ServiceConfig } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Instance, NodeState, Service } from '#shared/model.ts'
+import type { Instance, NodeState, Service, ServiceTraffic } from '#shared/model.ts'
 import { sizeBytes } from '#shared/size.ts'
+import { PAUSE_DEFAULT, PAUSE_MAX } from '#shared/traffic-control.ts'
 import { type Reading, weigh } from './weigh.ts'
 
 export type BalancedNode = Reading & { name: string; ip: string; state: NodeState }
-
-/** How long requests of a paused service wait. */
-const PAUSE_MS = 30_000
 
 /** Silence alone takes no node out of the table: passive ejection is quicker, knows more (Q04). */
 const routableNodeStates: ReadonlySet<NodeState> = new Set(['alive', 'suspect', 'unknown'])
@@ -79,7 +77,7 @@ function conflictsBetween(
 }
 
 function routeOf(
-  { name, config, desired }: Service,
+  { name, config, desired, traffic }: Service,
   instances: readonly Instance[],
   nodeByName: ReadonlyMap<string, BalancedNode>,
 ): Route {
@@ -92,14 +90,29 @@ function routeOf(
     ...(config.public_port === undefined ? {} : { publicPort: config.public_port }),
     proxyProtocol: config.proxy_protocol,
     ...choiceOf(config),
-    traffic: 'open',
-    pauseMs: PAUSE_MS,
+    ...trafficOf(traffic),
     connectMs: durationMs(config.timeouts.connect),
     responseMs: durationMs(config.timeouts.response),
     idleMs: durationMs(config.timeouts.idle),
     bodyMax: sizeBytes(config.limits.body),
     pipelining: config.pipelining === 'auto',
     targets: serving.sort((left, right) => byCodeUnit(left.instance, right.instance)),
+  }
+}
+
+/** A request that comes early in a pause waits until its end, and no longer. */
+function trafficOf(traffic: ServiceTraffic) {
+  switch (traffic.state) {
+    case 'open':
+      return { traffic: traffic.state, pauseMs: durationMs(PAUSE_DEFAULT) }
+    case 'paused': {
+      const pauseMs = Math.min(traffic.until - traffic.since, durationMs(PAUSE_MAX))
+      return { traffic: traffic.state, pauseMs }
+    }
+    case 'maintenance': {
+      const page = traffic.page === undefined ? {} : { maintenancePage: traffic.page }
+      return { traffic: traffic.state, pauseMs: durationMs(PAUSE_DEFAULT), ...page }
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import { diffTopology } from '#shared/topology.ts'
 import { CONFIG_HISTORY_MAX } from './document.ts'
 import { FORMER_KEPT_MAX } from './fold-instance.ts'
 import { foldLeaving, foldThaw, foldTopology } from './fold-node.ts'
+import { foldTraffic } from './fold-traffic.ts'
 import { factsOf, setFacts, tellNews, type World } from './world.ts'
 
 export const SERVICES_MAX = 1_000
@@ -37,6 +38,10 @@ export function foldCommand(
       return want(world, command.service, 'running', 'start', newId(), now)
     case 'remove':
       return want(world, command.service, 'removed', 'remove', newId(), now)
+    case 'pause':
+    case 'maintenance':
+    case 'resume':
+      return foldTraffic(world, existing(world, command.service), command, now)
     case 'drain':
       return drain(world, command.node, true, now)
     case 'undrain':
@@ -172,6 +177,8 @@ function put(world: World, change: Change, now: number): CommandResult {
       ? was.revisions
       : [...keptRevisions(world, was), { revision, config, at: now }],
     desired,
+    // Who paused it or put it into maintenance says when that is over, not a deploy.
+    traffic: was?.traffic ?? { state: 'open' },
     deployment: id,
     createdAt: was?.createdAt ?? now,
     changedAt: now,

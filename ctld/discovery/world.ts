@@ -6,7 +6,15 @@ import type { Occurrence } from '#ctld/notifier/incident.ts'
 import type { Loaded } from '#ctld/ports.ts'
 import type { ControllerConfig, Machine } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { ClusterEvent, Deployment, Instance, NodeMetrics, Service } from '#shared/model.ts'
+import type {
+  ClusterEvent,
+  Deployment,
+  Instance,
+  NodeMetrics,
+  Service,
+  ServiceTraffic,
+} from '#shared/model.ts'
+import { PAUSE_MAX } from '#shared/traffic-control.ts'
 import {
   CONFIG_HISTORY_MAX,
   type ConfigVersion,
@@ -86,7 +94,9 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     incidents: document?.incidents ?? [],
     outbox: document?.outbox ?? [],
   })
-  for (const service of document?.services ?? []) tables.services.put(service.name, service)
+  for (const service of document?.services ?? []) {
+    tables.services.put(service.name, { ...service, traffic: timelyTraffic(service.traffic, now) })
+  }
   for (const deployment of loaded.deployments) tables.deployments.put(deployment.id, deployment)
   for (const service of document?.services ?? []) {
     const { deployment } = service
@@ -151,6 +161,13 @@ function timely(instance: Instance, now: number): Instance {
     ...(drainUntil === undefined ? {} : { drainUntil: Math.min(drainUntil, hour) }),
     ...(stopRetryAt === undefined ? {} : { stopRetryAt: Math.min(stopRetryAt, hour) }),
   }
+}
+
+/** A wall clock that was set back must not make a pause last for hours. */
+function timelyTraffic(traffic: ServiceTraffic, now: number): ServiceTraffic {
+  if (traffic.state !== 'paused') return traffic
+  const until = Math.min(traffic.until, now + durationMs(PAUSE_MAX))
+  return { ...traffic, since: Math.min(traffic.since, now), until }
 }
 
 export function unseen(now: number): Seen {

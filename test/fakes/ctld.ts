@@ -112,6 +112,7 @@ export const aService = (over: Partial<Service> = {}): Service => ({
   programRevision: 1,
   revisions: [{ revision: 1, config: aConfig(), at: 1_000 }],
   desired: 'running',
+  traffic: { state: 'open' },
   deployment: 'd-1',
   createdAt: 1_000,
   changedAt: 1_000,

@@ -54,6 +54,7 @@ export class Cluster {
       programRevision: isNewProgram ? revision : was.programRevision,
       revisions: [...(was?.revisions ?? []), { revision, config, at: this.now }],
       desired: 'running',
+      traffic: { state: 'open' },
       deployment: `d${revision}-${name}`,
       createdAt: this.now,
       changedAt: this.now,

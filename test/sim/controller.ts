@@ -4,6 +4,7 @@
 import { createCtld } from '#ctld/ctld.ts'
 import type { Boot, DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
 import { parseTopology } from '#shared/topology.ts'
+import { noCounters } from '#test/fakes/counters.ts'
 import { hostOf, obey } from './agent.ts'
 import { CONTROLLER, idsOf, logOf, refused } from './edges.ts'
 import { beginLife, type Life } from './life.ts'
@@ -138,5 +139,8 @@ function dataPlaneOf(world: SimWorld, life: Life, sabotage: Sabotage | undefined
     observe: (listener) => {
       listeners.push(listener)
     },
+    // No request of a client is simulated: there is nothing to count.
+    counters: () =>
+      life.guard(Promise.resolve(noCounters({ tableVersion: controller.table.version }))),
   }
 }

@@ -3,6 +3,7 @@
 
 import { indexRoutes } from '#ctld/balancer/route.ts'
 import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
+import { TucanoError } from '#shared/errors.ts'
 import type { Clock, Dice, Ids, Log } from '#shared/ports.ts'
 import { createDoors } from './doors.io.ts'
 import type { Engine } from './exchange.io.ts'
@@ -74,6 +75,8 @@ export function createProxyDataPlane(options: ProxyOptions): ProxyDataPlane {
     observe(listener) {
       listeners.push(listener)
     },
+    counters: () =>
+      Promise.reject(new TucanoError('unavailable', 'this balancer does not count its requests')),
     async listen() {
       plugIn = await createPlugIn()
       address.port = await doors.open()

@@ -43,6 +43,7 @@ export function aService(
     revision: 1,
     programRevision: 1,
     desired: 'running',
+    traffic: { state: 'open' },
     deployment: 'd1',
     createdAt: 0,
     changedAt: 0,

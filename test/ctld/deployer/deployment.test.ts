@@ -95,6 +95,7 @@ function service(): Service {
     programRevision: 2,
     revisions: [{ revision: 2, config, at: 10 }],
     desired: 'running',
+    traffic: { state: 'open' },
     deployment: 'd2',
     createdAt: 1,
     changedAt: 10,
