@@ -43,6 +43,8 @@ test('services of a former version get the new keys, and the same file is no new
   expect(notices).toEqual([])
   const read = document?.services[0]
   expect(read).toMatchObject({ ...service, config: today, revisions: [{ config: today }] })
+  // Services could be neither paused nor in maintenance then.
+  expect(read?.traffic).toEqual({ state: 'open' })
 
   const loaded = { document, instances: [], deployments: [], lastEventCursor: 0, notices }
   const world = createWorld(loaded, config, 1_000)
