@@ -7,6 +7,7 @@ export type Summary = {
   p50Ms: number
   p90Ms: number
   p99Ms: number
+  p999Ms: number
   maxMs: number
 }
 
@@ -47,6 +48,7 @@ export function createLatencies(): Latencies {
       p50Ms: percentile(0.5),
       p90Ms: percentile(0.9),
       p99Ms: percentile(0.99),
+      p999Ms: percentile(0.999),
       maxMs: round(maxMs),
     }),
   }

@@ -1,0 +1,3 @@
+// stub
+import type { BalancerReport } from './report.ts'
+export function writeDocs(_: BalancerReport): void {}

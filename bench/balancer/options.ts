@@ -1,0 +1,96 @@
+// The arguments of the command.
+
+import { parseArgs } from 'node:util'
+import { messageOf, TucanoError } from '#shared/errors.ts'
+import { type Case, cases, QUICK, type Times, WHOLE } from './cases.ts'
+import { type ProxyName, proxyNames } from './proxies.ts'
+
+export const USAGE = `node bench/balancer/main.ts [options]
+  --quick          at most 60 s
+  --json           one JSON object
+  --only A,B       of ${cases.map(({ name }) => name).join(', ')}
+  --proxies A,B    of ${proxyNames.join(', ')}
+  --rounds N       default ${WHOLE.rounds}
+  --seconds N      for each case, proxy and round; default ${WHOLE.ms / 1_000}
+  --node-flags F   for ours, in place of those in bin/tucano_balancer; separated by spaces
+A whole run writes its table and picture into docs/; a run with --quick, --only or --proxies does not.`
+
+const ROUNDS_MAX = 100
+const SECONDS_MAX = 600
+
+export type Options = {
+  json: boolean
+  quick: boolean
+  cases: readonly Case[]
+  proxies: readonly ProxyName[]
+  times: Times
+  /** undefined: those in bin/. */
+  nodeFlags: readonly string[] | undefined
+  /** All cases and all proxies in full length: what docs/ may say. */
+  isWhole: boolean
+}
+
+/** Throws a `usage` error. */
+export function parseOptions(words: readonly string[]): Options {
+  const values = readWords(words)
+  const { quick, json, only, proxies } = values
+  const base = quick ? QUICK : WHOLE
+  const rounds = numberOf('--rounds', values.rounds, ROUNDS_MAX)
+  const seconds = numberOf('--seconds', values.seconds, SECONDS_MAX)
+  return {
+    json,
+    quick,
+    cases: chosen(cases, (each) => each.name, '--only', only),
+    proxies: chosen(proxyNames, (name) => name, '--proxies', proxies),
+    times: {
+      ...base,
+      rounds: rounds ?? base.rounds,
+      roundsWithoutAim: rounds ?? base.roundsWithoutAim,
+      ms: seconds === undefined ? base.ms : seconds * 1_000,
+    },
+    nodeFlags: values['node-flags']?.split(' ').filter((flag) => flag !== ''),
+    isWhole: !quick && only === undefined && proxies === undefined,
+  }
+}
+
+function chosen<T>(
+  all: readonly T[],
+  nameOf: (one: T) => string,
+  option: string,
+  text: string | undefined,
+): T[] {
+  if (text === undefined) return [...all]
+  const names = text.split(',')
+  const unknown = names.find((name) => !all.some((one) => nameOf(one) === name))
+  if (unknown !== undefined) {
+    const known = all.map(nameOf).join(', ')
+    throw new TucanoError('usage', `${option} ${unknown} is unknown; there are ${known}`)
+  }
+  return all.filter((one) => names.includes(nameOf(one)))
+}
+
+function numberOf(option: string, text: string | undefined, max: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (value > 0 && value <= max && (option !== '--rounds' || Number.isInteger(value))) return value
+  throw new TucanoError('usage', `${option} is not above 0 and at most ${max}: ${text}`)
+}
+
+function readWords(words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      options: {
+        quick: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        proxies: { type: 'string' },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        'node-flags': { type: 'string' },
+      },
+    }).values
+  } catch (cause) {
+    throw new TucanoError('usage', messageOf(cause), { cause })
+  }
+}
