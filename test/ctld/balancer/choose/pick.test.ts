@@ -53,6 +53,22 @@ describe('weighted round robin', () => {
     }),
   )
 
+  test(
+    'T06: a whole cycle from the start gives each exactly its weight, and then begins anew',
+    forEachSeed(300, (random) => {
+      const list = randomCandidates(random)
+      const cycle = list.reduce((sum, { weight }) => sum + weight, 0)
+      const state = newPickState()
+      const turns = (count: number) =>
+        Array.from({ length: count }, () => pick('weighted_round_robin', list, state, calm))
+      const first = turns(cycle)
+      for (const candidate of list) {
+        expect(first.filter((chosen) => chosen === candidate)).toHaveLength(candidate.weight)
+      }
+      expect(turns(cycle)).toEqual(first)
+    }),
+  )
+
   test('T06: a node whose weight falls gets fewer requests from then on', () => {
     const before = candidates(10, 10)
     const state = newPickState()
@@ -125,6 +141,85 @@ describe('the other rules', () => {
   })
 
   test(
+    'least request never chooses one with more under way for its weight than another who is free',
+    forEachSeed(300, (random) => {
+      const list = randomCandidates(random)
+      const underWay = new Map(list.map(({ instance }) => [instance, 0]))
+      const loadOf = ({ instance, weight }: Candidate) => (underWay.get(instance) ?? 0) / weight
+      let excluded = new Set<Candidate>()
+      const seen: Circumstances<Candidate> = {
+        isExcluded: (candidate) => excluded.has(candidate),
+        inFlight: ({ instance }) => underWay.get(instance) ?? 0,
+        random: random.random,
+      }
+      const state = newPickState()
+      const rule = random.pick<BalanceRule>(['least_request', 'least_loaded', 'hash'])
+      for (let turn = 0; turn < 200; turn += 1) {
+        excluded = new Set(list.filter(() => random.chance(0.2)))
+        const free = list.filter((candidate) => !excluded.has(candidate))
+        const chosen = pick(rule, list, state, seen)
+        if (chosen === undefined) {
+          expect(free).toEqual([])
+          continue
+        }
+        expect(loadOf(chosen)).toBe(Math.min(...free.map(loadOf)))
+        underWay.set(chosen.instance, (underWay.get(chosen.instance) ?? 0) + 1)
+        const done = random.pick(list).instance
+        underWay.set(done, Math.max(0, (underWay.get(done) ?? 0) - random.int(0, 2)))
+      }
+    }),
+  )
+
+  test(
+    'an older name of least request means the same',
+    forEachSeed(50, (random, seed) => {
+      const list = randomCandidates(random)
+      const orderOf = (rule: BalanceRule) => {
+        const dice = randomOf(seed)
+        const state = newPickState()
+        const seen = { ...calm, inFlight: () => dice.int(0, 2) }
+        return Array.from({ length: 50 }, () => pick(rule, list, state, seen)?.instance)
+      }
+      expect(orderOf('least_loaded')).toEqual(orderOf('least_request'))
+    }),
+  )
+
+  test('a weight of the moment counts instead of the weight, also a broken one', () => {
+    const list = candidates(10, 10)
+    const weightOf = ({ instance }: Candidate) => (instance === 'i0' ? 2.5 : 10)
+    const share = (rule: BalanceRule, inFlight: (candidate: Candidate) => number) => {
+      const state = newPickState()
+      const seen = { ...calm, inFlight, weightOf, random: randomOf(1).random }
+      const order = Array.from({ length: 100 }, () => pick(rule, list, state, seen)?.instance)
+      return order.filter((instance) => instance === 'i0').length
+    }
+    expect(share('weighted_round_robin', () => 0)).toBe(20)
+    expect(share('round_robin', () => 0)).toBe(50)
+    expect(share('least_request', ({ instance }) => (instance === 'i0' ? 1 : 3))).toBe(0)
+    expect(share('p2c', ({ instance }) => (instance === 'i0' ? 1 : 3))).toBe(0)
+    expect(share('p2c', ({ instance }) => (instance === 'i0' ? 1 : 5))).toBe(100)
+  })
+
+  test('a list that nobody carried over is taken as it is', () => {
+    const state = newPickState()
+    expect(pick('round_robin', candidates(1, 1, 1), state, calm)?.instance).toBe('i0')
+    expect(pick('round_robin', candidates(1, 1, 1), state, calm)?.instance).toBe('i1')
+    expect(pick('round_robin', candidates(1, 1), state, calm)?.instance).toBe('i0')
+    expect(pick('weighted_round_robin', [], state, calm)).toBeUndefined()
+    expect(pick('hash', [], state, calm, 'key')).toBeUndefined()
+  })
+
+  test('the turn goes on behind an instance that is gone', () => {
+    const state = newPickState()
+    const [i0, i1, i2] = candidates(1, 1, 1) as [Candidate, Candidate, Candidate]
+    const all = [i0, i1, i2]
+    pick('round_robin', all, state, calm)
+    pick('round_robin', all, state, calm)
+    expect(pick('round_robin', [i0, i2], state, calm)?.instance).toBe('i2')
+    expect(pick('round_robin', [i0, i1], state, calm)?.instance).toBe('i0')
+  })
+
+  test(
     'every rule chooses somebody who is not excluded, if there is one',
     forEachSeed(500, (random) => {
       const list = randomCandidates(random)
@@ -132,9 +227,11 @@ describe('the other rules', () => {
       const rule = random.pick<BalanceRule>([
         'weighted_round_robin',
         'round_robin',
-        'least_loaded',
+        'least_request',
         'p2c',
+        'hash',
       ])
+      const key = random.chance(0.8) ? String(random.int(0, 1_000)) : undefined
       const seen: Circumstances<Candidate> = {
         isExcluded: (candidate) => excluded.has(candidate),
         inFlight: () => random.int(0, 4),
@@ -142,10 +239,54 @@ describe('the other rules', () => {
       }
       const state = newPickState()
       for (let turn = 0; turn < 20; turn += 1) {
-        const chosen = pick(rule, list, state, seen)
+        const chosen = pick(rule, list, state, seen, key)
         if (chosen === undefined) expect(excluded.size).toBe(list.length)
         else expect(excluded.has(chosen)).toBe(false)
       }
     }),
   )
+})
+
+describe('hash', () => {
+  const keys = Array.from({ length: 2_000 }, (_, n) => `10.1.${n >> 8}.${n & 255}`)
+  const ownersOf = (list: readonly Candidate[], seen = calm) => {
+    const state = newPickState()
+    return new Map(keys.map((key) => [key, pick('hash', list, state, seen, key)?.instance]))
+  }
+
+  test('a key leads to the same instance, in every loop and whoever came before', () => {
+    const list = candidates(3, 5, 2)
+    const owners = ownersOf(list)
+    expect(ownersOf([...list])).toEqual(owners)
+    expect(new Set(owners.values())).toEqual(new Set(['i0', 'i1', 'i2']))
+  })
+
+  test(
+    'an excluded instance gives up its own keys alone, as if it had left; then it has them again',
+    forEachSeed(20, (random) => {
+      const list = randomCandidates(random)
+      const out = random.pick(list)
+      const before = ownersOf(list)
+      const during = ownersOf(list, { ...calm, isExcluded: (candidate) => candidate === out })
+      const without = list.filter((candidate) => candidate !== out)
+      for (const [key, owner] of before) {
+        if (owner !== out.instance) expect(during.get(key)).toBe(owner)
+      }
+      expect(during).toEqual(ownersOf(without))
+      expect(ownersOf(list)).toEqual(before)
+    }),
+  )
+
+  test('the ring is made once for a list, and anew when a weight changes in it', () => {
+    const list = candidates(1, 1)
+    const state = newPickState()
+    pick('hash', list, state, calm, 'key')
+    const { ring } = state
+    expect(ring).toBeDefined()
+    expect(carryOver(state, [...list]).ring).toBe(ring)
+    // The engine's objects stay, their weights change.
+    for (const candidate of list) candidate.weight = 2
+    expect(carryOver(state, [...list]).ring).toBeUndefined()
+    expect(carryOver(state, candidates(1)).ring).toBeUndefined()
+  })
 })
