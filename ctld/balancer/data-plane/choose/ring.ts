@@ -14,8 +14,11 @@ export type Ring = {
 }
 
 export const POINTS_PER_WEIGHT = 160
-/** Above 40 instances of full weight each gets fewer points: a ring stays small. */
-export const RING_POINTS_MAX = 65_536
+/**
+ * Above 20 instances of full weight each gets fewer points: a ring is made by the first request
+ * after a change of weights, and nobody shall wait for that longer than a few milliseconds.
+ */
+export const RING_POINTS_MAX = 32_768
 
 /** Odd, and far from any pattern: 2^32 divided by the golden ratio. */
 const STRIDE = 0x9e3779b1
@@ -39,9 +42,16 @@ export function createRing(members: readonly Member[]): Ring {
     }
   }
   sorted.sort()
+  const points = new Uint32Array(total)
+  const owners = new Uint16Array(total)
+  for (let at = 0; at < total; at += 1) {
+    const both = sorted[at] as number
+    points[at] = both / OWNERS_MAX
+    owners[at] = both % OWNERS_MAX
+  }
   return {
-    points: Uint32Array.from(sorted, (both) => Math.floor(both / OWNERS_MAX)),
-    owners: Uint16Array.from(sorted, (both) => both % OWNERS_MAX),
+    points,
+    owners,
     instances: members.map(({ instance }) => instance),
     weights: members.map(({ weight }) => weight),
   }

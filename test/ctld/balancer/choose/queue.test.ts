@@ -54,7 +54,7 @@ describe('the queue', () => {
 
   test(
     'does whatever a plain list would do',
-    forEachSeed(300, (random) => {
+    forEachSeed(100, (random) => {
       const max = random.int(0, 12)
       const waiting = createWaiting<number>(max)
       let list: { item: number; deadline: number }[] = []
