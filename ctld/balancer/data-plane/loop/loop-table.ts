@@ -7,7 +7,7 @@ export type Settings = {
   host: string
   /** The main port; 0: any that is free, for tests. */
   port: number
-  /** Number of loops. 0: one for each core. */
+  /** Number of loops. 0: one for each core; a loop is given the number that it comes to. */
   threads: number
   /** Addresses and networks (`10.0.0.0/8`) whose X-Forwarded-* are believed. */
   trustedProxies: readonly string[]

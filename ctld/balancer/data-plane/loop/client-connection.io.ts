@@ -1,0 +1,345 @@
+// One connection of a client: reads requests one after the other, keeps what comes too early, and
+// writes answers no faster than the client takes them. What is not HTTP ends it with a refusal.
+
+import type { Socket } from 'node:net'
+import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
+import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
+import {
+  parseRequestHead,
+  type RequestHead,
+} from '#ctld/balancer/data-plane/http1/request-head.ts'
+import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { joinSockets } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
+import { findRoute } from '#ctld/balancer/route.ts'
+import { type Problem, problemAnswer } from './answers.ts'
+import { askedOf } from './ask.ts'
+import { type Deadline, newDeadline } from './deadlines.ts'
+import type { Engine } from './engine.ts'
+import { Exchange } from './exchange.io.ts'
+import { connectionLine } from './reply.ts'
+import { type Peer, requestIdOf } from './to-instance.ts'
+import type { Upload } from './upload.ts'
+
+/** For a whole head, however slowly it drips; from its first octet. */
+export const HEAD_MS = 5_000
+export const IDLE_MS = 60_000
+/** What came too early and is kept until its turn. */
+const REST_MAX = 64 * 1024
+/** Shorter pieces are written as text together with what is around them. */
+const TEXT_MAX = 8 * 1024
+/** A refused client may still be sending; closed at once, it would not see the answer. */
+const LINGER_MS = 2_000
+
+type WaitingFor = 'head' | 'request' | 'body' | 'client' | 'farewell'
+
+export class ClientConnection {
+  readonly peer: Peer
+  readonly #engine: Engine
+  readonly #socket: Socket
+  /** The port that it came in on. */
+  readonly #port: number
+  readonly #deadline: Deadline
+  readonly #onLeft: () => void
+  #waitingFor: WaitingFor = 'request'
+  #exchange: Exchange | undefined
+  #rest: Buffer | undefined
+  #pending = ''
+  #isReading = false
+  #state: 'open' | 'leaving' | 'joined' | 'closed' = 'open'
+  #tunnel: { cut(): void } | undefined
+
+  constructor(engine: Engine, socket: Socket, at: { peer: Peer; port: number; onLeft(): void }) {
+    this.#engine = engine
+    this.#socket = socket
+    this.peer = at.peer
+    this.#port = at.port
+    this.#onLeft = at.onLeft
+    this.#deadline = newDeadline(() => this.#due())
+    socket.on('data', this.#onData)
+    socket.on('end', this.#onEnd)
+    socket.on('error', this.#onError)
+    socket.on('close', this.#onClose)
+    socket.on('drain', this.#onDrain)
+    this.#wait('request', IDLE_MS)
+  }
+
+  text(text: string): void {
+    this.#pending += text
+  }
+
+  /** The octets are copied: they may be used again at once. */
+  octets(octets: Buffer, from: number, to: number): void {
+    if (to - from <= TEXT_MAX) {
+      this.#pending += latin1(octets, from, to)
+      return
+    }
+    this.#socket.cork()
+    this.#writePending()
+    this.#socket.write(Buffer.from(octets.subarray(from, to)))
+    this.#socket.uncork()
+  }
+
+  /** false: the client is slower; `clientWritable` of its exchange tells when it took all. */
+  flush(): boolean {
+    this.#writePending()
+    if (!this.#socket.writableNeedDrain) return true
+    const exchange = this.#exchange
+    if (exchange !== undefined) this.#wait('client', exchange.lane.route.idleMs)
+    return false
+  }
+
+  /** The instance takes (more of) the body: what came early first. */
+  sendBody(upload: Upload): void {
+    const rest = this.#rest
+    if (rest !== undefined) {
+      this.#rest = undefined
+      this.#upload(upload, rest)
+    }
+    if (this.#exchange?.upload !== upload || upload.state !== 'goes_on') return
+    this.#socket.resume()
+    this.#wait('body', this.#exchange.lane.route.idleMs)
+  }
+
+  /** Joins the client's connection and the instance's into one; both sides know the protocol. */
+  join(exchange: Exchange, head: ResponseHead, instance: Socket, first: Buffer): void {
+    const { clock, deadlines } = this.#engine
+    deadlines.clear(this.#deadline)
+    this.#state = 'joined'
+    this.text(exchange.switchText(head))
+    this.#writePending()
+    const rest = this.#rest
+    this.#rest = undefined
+    this.#forgetSocket()
+    this.#tunnel = joinSockets({
+      client: this.#socket,
+      upstream: instance,
+      ...(rest === undefined ? {} : { clientHead: rest }),
+      upstreamHead: first,
+      idleMs: 0,
+      clock,
+      onEnd: ({ bytesIn, bytesOut, endedBy, how, error }) => {
+        const why = how === 'end' ? '' : (error ?? how)
+        exchange.tunnelEnded(endedBy, { in: bytesIn, out: bytesOut }, why)
+        this.#left()
+      },
+    })
+  }
+
+  /** The answer is written; `isKept`: another request may follow. */
+  finished(isKept: boolean): void {
+    this.#exchange = undefined
+    this.#writePending()
+    if (!isKept || this.#engine.isDraining) return this.#sayFarewell()
+    if (this.#socket.writableNeedDrain) return this.#wait('client', IDLE_MS)
+    this.#next()
+  }
+
+  /** Breaks off, so that the client sees that the answer is not whole. */
+  cut(): void {
+    this.#exchange = undefined
+    this.#socket.resetAndDestroy()
+    this.#left()
+  }
+
+  /** Idle ones end at once, the others with their answer. */
+  drain(): void {
+    if (this.#state === 'open' && this.#exchange === undefined && this.#rest === undefined) {
+      this.#sayFarewell()
+    }
+  }
+
+  destroy(): void {
+    this.#tunnel?.cut()
+    this.#gone('the balancer stops')
+  }
+
+  readonly #onData = (octets: Buffer): void => {
+    if (this.#state !== 'open') return
+    const upload = this.#exchange?.upload
+    if (this.#exchange === undefined && this.#rest === undefined) this.#read(octets)
+    else if (this.#rest === undefined && upload?.state === 'goes_on' && upload.isConnected) {
+      this.#upload(upload, octets)
+    } else {
+      this.#rest = this.#rest === undefined ? octets : Buffer.concat([this.#rest, octets])
+      if (this.#exchange === undefined) this.#readRest()
+      else if (this.#rest.length > REST_MAX) this.#socket.pause()
+    }
+  }
+
+  // A client that has no more to say is taken to be gone, as most proxies and servers do.
+  readonly #onEnd = (): void => this.#gone('the client closed its connection')
+
+  readonly #onError = (error: Error & { code?: string }): void => {
+    this.#gone(error.code ?? error.message)
+  }
+
+  readonly #onClose = (): void => this.#gone('the client closed its connection')
+
+  readonly #onDrain = (): void => {
+    if (this.#state !== 'open' || this.#waitingFor !== 'client') return
+    this.#engine.deadlines.clear(this.#deadline)
+    if (this.#exchange === undefined) this.#next()
+    else this.#exchange.clientWritable()
+  }
+
+  #writePending(): void {
+    if (this.#pending === '') return
+    this.#socket.write(this.#pending, 'latin1')
+    this.#pending = ''
+  }
+
+  #next(): void {
+    if (this.#isReading) return
+    if (this.#rest !== undefined) this.#readRest()
+    if (this.#exchange !== undefined || this.#state !== 'open') return
+    this.#socket.resume()
+    if (this.#rest === undefined) this.#wait('request', IDLE_MS)
+  }
+
+  #readRest(): void {
+    const rest = this.#rest as Buffer
+    this.#rest = undefined
+    this.#read(rest)
+  }
+
+  /** Reads as many requests as are whole and answered at once; keeps what is left. */
+  #read(octets: Buffer): void {
+    const { requestHead } = this.#engine
+    let from = 0
+    this.#isReading = true
+    while (from < octets.length && this.#exchange === undefined && this.#state === 'open') {
+      if (this.#socket.writableNeedDrain) {
+        this.#wait('client', IDLE_MS)
+        break
+      }
+      const end = parseRequestHead(octets, from, octets.length, requestHead, HEAD_LIMITS)
+      if (end === 0) {
+        if (this.#waitingFor !== 'head') this.#wait('head', HEAD_MS)
+        break
+      }
+      if (end < 0) return this.#refuse({ status: requestHead.status, detail: requestHead.reason })
+      from = end
+      this.#begin(requestHead)
+    }
+    this.#isReading = false
+    if (from < octets.length && this.#state === 'open') this.#rest = octets.subarray(from)
+    else if (this.#exchange === undefined && this.#state === 'open') this.#wait('request', IDLE_MS)
+  }
+
+  #begin(head: RequestHead): void {
+    const engine = this.#engine
+    this.#waitingFor = 'request'
+    engine.deadlines.clear(this.#deadline)
+    const requestId = requestIdOf(head, engine.newRequestId)
+    const found = findRoute(engine.index, head.host, head.path, this.#port)
+    const lane = found === undefined ? undefined : engine.registry.lane(found.route.service)
+    if (found === undefined || lane === undefined) return this.#unknown(head, requestId)
+    const asked = askedOf(head, this.peer, { route: lane.route, strip: found.strip, requestId })
+    const exchange = new Exchange(engine, this, lane, asked)
+    this.#exchange = exchange
+    exchange.start()
+  }
+
+  #unknown(head: RequestHead, requestId: string): void {
+    const detail = 'no service is known by this host or path'
+    const isKept = head.keepAlive && head.bodyLength === 0 && !this.#engine.isDraining
+    const connection = connectionLine(isKept, head.minor)
+    const to = { requestId, isHead: head.method === 'HEAD', connection }
+    this.#engine.journal.rejected(this.peer.address, 404, head)
+    this.text(problemAnswer({ status: 404, title: 'service not found', detail }, to))
+    this.finished(isKept)
+  }
+
+  #refuse(problem: Problem): void {
+    this.#isReading = false
+    this.#engine.journal.rejected(this.peer.address, problem.status, undefined)
+    this.text(
+      problemAnswer(problem, { requestId: '', isHead: false, connection: connectionLine(false, 1) }),
+    )
+    this.#writePending()
+    this.#sayFarewell()
+  }
+
+  #upload(upload: Upload, octets: Buffer): void {
+    const exchange = this.#exchange as Exchange
+    this.#socket.cork()
+    const end = upload.take(octets, 0, octets.length)
+    this.#socket.uncork()
+    if (end < octets.length) this.#rest = octets.subarray(end)
+    switch (upload.state) {
+      case 'goes_on':
+        return this.#wait('body', exchange.lane.route.idleMs)
+      case 'full':
+        this.#engine.deadlines.clear(this.#deadline)
+        this.#socket.pause()
+        return
+      case 'whole':
+        this.#engine.deadlines.clear(this.#deadline)
+        // Only to hear that the client leaves.
+        this.#socket.resume()
+        return
+      default:
+        exchange.uploaded(upload)
+    }
+  }
+
+  #wait(what: WaitingFor, ms: number): void {
+    this.#waitingFor = what
+    this.#engine.deadlines.set(this.#deadline, ms, this.#engine.clock.now())
+  }
+
+  #due(): void {
+    const exchange = this.#exchange
+    switch (this.#waitingFor) {
+      case 'head':
+        return this.#refuse({ status: 408, detail: 'the head of the request did not come in time' })
+      case 'body': {
+        const problem = { status: 408, detail: 'the rest of the body did not come' }
+        return exchange === undefined ? this.#gone('') : exchange.bodyFault(problem)
+      }
+      case 'request':
+        return this.#sayFarewell()
+      case 'client':
+        return this.#gone('the client took nothing for too long')
+      case 'farewell':
+        return this.#gone('')
+    }
+  }
+
+  // Half closed first: what the client is still sending would reset the connection, and the answer
+  // with it.
+  #sayFarewell(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'leaving'
+    this.#rest = undefined
+    this.#socket.end()
+    this.#socket.resume()
+    this.#wait('farewell', LINGER_MS)
+  }
+
+  #gone(error: string): void {
+    if (this.#state === 'closed' || this.#state === 'joined') return
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    this.#socket.destroy()
+    this.#left()
+    exchange?.clientGone(error)
+  }
+
+  #forgetSocket(): void {
+    const socket = this.#socket
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.off('error', this.#onError)
+    socket.off('close', this.#onClose)
+    socket.off('drain', this.#onDrain)
+  }
+
+  #left(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#engine.deadlines.clear(this.#deadline)
+    this.#engine.clients.delete(this)
+    this.#onLeft()
+  }
+}

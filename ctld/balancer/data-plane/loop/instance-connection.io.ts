@@ -1,0 +1,394 @@
+// One connection to an instance: sends requests, reads their answers in order, and goes back to its
+// pool only when nothing about it was odd. It is dropped when anything comes while it is idle, when
+// an answer ends by closing, when the program wants it closed, or when a body was not sent whole.
+
+import { connect, type Socket } from 'node:net'
+import { type Chunked, createChunked, feedChunked } from '#ctld/balancer/data-plane/http1/chunked.ts'
+import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
+import {
+  bodyOf,
+  type ResponseHead,
+  parseResponseHead,
+  UNTIL_CLOSE,
+  CHUNKED,
+} from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { type Deadline, newDeadline } from './deadlines.ts'
+import type { Engine } from './engine.ts'
+import type { Exchange } from './exchange.io.ts'
+import { noteQuickness, QUEUE_PATIENCE_MS } from './quickness.ts'
+import type { Pooled, Upstream } from './upstream.ts'
+
+/** Below the 5 s after which Node programs close theirs; for a program that does not say. */
+const IDLE_DEFAULT_MS = 4_000
+const IDLE_MAX_MS = 60_000
+/** A program that says N seconds may count from a moment before ours. */
+const IDLE_MARGIN_MS = 1_000
+export const READ_SIZE = 64 * 1024
+
+type State = 'connecting' | 'open' | 'closed'
+type Reading = 'head' | 'length' | 'chunks' | 'until_close'
+
+export class InstanceConnection implements Pooled {
+  readonly upstream: Upstream
+  idleSince = 0
+  idleUntil = 0
+  /** Answers that it has brought whole. */
+  served = 0
+  readonly #engine: Engine
+  readonly #socket: Socket
+  readonly #deadline: Deadline
+  readonly #head: ResponseHead
+  /** Requests without an answer yet, in the order in which they were sent. */
+  #queue: Exchange[] = []
+  #state: State = 'connecting'
+  #reading: Reading = 'head'
+  /** Octets of the body that are still to come. */
+  #left = 0
+  #chunked: Chunked | undefined
+  #rest: Buffer | undefined
+  #mustClose = false
+  #idleMs = IDLE_DEFAULT_MS
+  #startedAt: number
+  /** When the first in the queue became the first: what its answer makes the others wait. */
+  #turnAt = 0
+  #error = 'the connection was closed'
+
+  constructor(engine: Engine, upstream: Upstream, asPlain: boolean) {
+    this.#engine = engine
+    this.upstream = upstream
+    this.#head = engine.responseHead
+    this.#deadline = newDeadline(() => this.#due())
+    const now = engine.clock.now()
+    this.#startedAt = now
+    upstream.openConnections += 1
+    upstream.counters.connectAttempts += 1
+    const { host, port } = upstream.target
+    const onread = {
+      buffer: engine.readBuffer,
+      callback: (size: number, bytes: Uint8Array) => {
+        this.#read(bytes as Buffer, size)
+        return true
+      },
+    }
+    // A tunnel's socket is read by whoever joins the two ends, so it is a plain one.
+    this.#socket = connect({ host, port, noDelay: true, ...(asPlain ? {} : { onread }) })
+    if (asPlain) this.#socket.on('data', this.#onPlainData)
+    this.#socket.on('connect', () => this.#connected())
+    this.#socket.on('error', this.#onError)
+    this.#socket.on('end', this.#onEnd)
+    this.#socket.on('close', this.#onClose)
+    this.#socket.on('drain', this.#onDrain)
+    engine.deadlines.set(this.#deadline, upstream.lane.route.connectMs, now)
+  }
+
+  get wasUsed(): boolean {
+    return this.served > 0
+  }
+
+  /** Only on a new connection or one out of the pool. All but a single one are without a body. */
+  send(group: Exchange[]): void {
+    this.#queue = group
+    if (this.#state === 'open') this.#sendAll()
+  }
+
+  /** A piece of the body of the one request under way. false: wait for `onWritable`. */
+  write(piece: Buffer | string): boolean {
+    if (this.#state !== 'open') return true
+    return typeof piece === 'string'
+      ? this.#socket.write(piece, 'latin1')
+      : this.#socket.write(piece)
+  }
+
+  pause(): void {
+    this.takeBack()
+    this.#socket.pause()
+    this.#engine.deadlines.clear(this.#deadline)
+  }
+
+  resume(): void {
+    if (this.#state === 'closed') return
+    this.#socket.resume()
+    this.#watchBody()
+  }
+
+  /** The one that waits for its answer needs no more of it: nobody may read it as another's. */
+  abandon(exchange: Exchange): void {
+    if (this.#queue[0] === exchange && this.#queue.length === 1) return this.destroy()
+    const at = this.#queue.indexOf(exchange)
+    if (at === -1) return
+    this.#queue.splice(at, 1)
+    this.#retire()
+  }
+
+  /** Its answer is still to come, and no other request may follow on this connection. */
+  closeAfterwards(): void {
+    this.#mustClose = true
+  }
+
+  /** Those behind the first are sent again, each by itself: they are all safe to repeat. */
+  takeBack(): void {
+    if (this.#queue.length < 2) return
+    const waiting = this.#queue.splice(1)
+    this.#mustClose = true
+    this.#engine.dispatcher.takenBack(this.upstream, waiting)
+  }
+
+  /** The socket, to be joined with the client's. Nothing here touches it any more. */
+  handOver(): Socket {
+    this.#queue = []
+    this.#leave()
+    const socket = this.#socket
+    socket.off('data', this.#onPlainData)
+    socket.off('error', this.#onError)
+    socket.off('end', this.#onEnd)
+    socket.off('close', this.#onClose)
+    socket.off('drain', this.#onDrain)
+    return socket
+  }
+
+  destroy(): void {
+    this.#queue = []
+    this.#leave()
+    this.#socket.destroy()
+  }
+
+  readonly #onPlainData = (bytes: Buffer): void => this.#read(bytes, bytes.length)
+
+  readonly #onError = (error: Error & { code?: string }): void => {
+    this.#error = error.code ?? error.message
+    this.#lost(false)
+  }
+
+  readonly #onEnd = (): void => this.#lost(true)
+
+  readonly #onClose = (): void => this.#lost(false)
+
+  readonly #onDrain = (): void => {
+    const [first] = this.#queue
+    if (first !== undefined) first.instanceWritable()
+  }
+
+  #connected(): void {
+    if (this.#state !== 'connecting') return
+    this.#state = 'open'
+    const now = this.#engine.clock.now()
+    this.#engine.registry.connected(this.upstream, now - this.#startedAt)
+    this.#engine.deadlines.clear(this.#deadline)
+    if (this.#queue.length > 0) this.#sendAll()
+    else this.#goIdle(now)
+  }
+
+  #sendAll(): void {
+    const now = this.#engine.clock.now()
+    const queue = this.#queue
+    let text = ''
+    for (const exchange of queue) text += exchange.headText(now)
+    this.#turnAt = now
+    this.#socket.write(text, 'latin1')
+    this.#watchAnswer(now)
+    const [first] = queue
+    if (first?.hasBody === true) first.instanceWritable()
+  }
+
+  #watchAnswer(now: number): void {
+    const { responseMs } = this.upstream.lane.route
+    const ms = this.#queue.length > 1 ? Math.min(QUEUE_PATIENCE_MS, responseMs) : responseMs
+    this.#engine.deadlines.set(this.#deadline, ms, now)
+  }
+
+  #watchBody(): void {
+    const { deadlines, clock } = this.#engine
+    deadlines.set(this.#deadline, this.upstream.lane.route.idleMs, clock.now())
+  }
+
+  #due(): void {
+    const [first] = this.#queue
+    if (first === undefined) return this.destroy()
+    if (this.#state === 'connecting') {
+      this.#error = 'no connection in time'
+      return this.#lost(false)
+    }
+    if (this.#reading !== 'head') {
+      this.#error = 'the answer stood still'
+      return this.#lost(false)
+    }
+    if (this.#queue.length > 1) {
+      this.takeBack()
+      const { responseMs } = this.upstream.lane.route
+      const now = this.#engine.clock.now()
+      const left = Math.max(1, responseMs - (now - this.#turnAt))
+      return this.#engine.deadlines.set(this.#deadline, left, now)
+    }
+    this.destroy()
+    first.failed({ kind: 'timeout', wasSent: true, wasReused: false, error: 'timeout' })
+  }
+
+  #read(bytes: Buffer, size: number): void {
+    let from = 0
+    let to = size
+    let octets = bytes
+    if (this.#rest !== undefined) {
+      octets = Buffer.concat([this.#rest, bytes.subarray(0, size)])
+      this.#rest = undefined
+      to = octets.length
+    }
+    while (from < to && this.#state === 'open') {
+      const [exchange] = this.#queue
+      // Nothing was asked: whatever it is, it must not be taken for an answer to the next.
+      if (exchange === undefined) return this.destroy()
+      if (this.#reading !== 'head') from = this.#readBody(exchange, octets, from, to)
+      else {
+        const end = this.#readHead(exchange, octets, from, to)
+        if (end === 0) {
+          this.#rest = Buffer.from(octets.subarray(from, to))
+          return
+        }
+        from = end
+      }
+      if (from < 0) return
+    }
+  }
+
+  /** Returns the offset after the head; 0: more is to come; -1: the connection is done with. */
+  #readHead(exchange: Exchange, octets: Buffer, from: number, to: number): number {
+    const head = this.#head
+    const end = parseResponseHead(octets, from, to, head, HEAD_LIMITS)
+    if (end === 0) return 0
+    if (end < 0) return this.#invalid(exchange, head.reason)
+    const { status } = head
+    if (status < 200) {
+      if (status !== 101) {
+        exchange.interim(head)
+        return end
+      }
+      if (exchange.protocol === '') return this.#invalid(exchange, 'an unasked 101')
+      exchange.switched(head, this, Buffer.from(octets.subarray(end, to)))
+      return -1
+    }
+    const now = this.#engine.clock.now()
+    const length = bodyOf(head, exchange.method)
+    noteQuickness(this.upstream, head, { tookMs: now - this.#turnAt, length })
+    if (!head.keepAlive || length === UNTIL_CLOSE) this.#mustClose = true
+    this.#idleLimit(head)
+    if (length === 0) {
+      exchange.begin(head, 0, now)
+      return this.#ended(exchange, end, to)
+    }
+    this.#left = length
+    this.#reading = length === CHUNKED ? 'chunks' : length === UNTIL_CLOSE ? 'until_close' : 'length'
+    if (length === CHUNKED) this.#chunked = createChunked()
+    exchange.begin(head, length, now)
+    // A body that is not all here: its pieces have a time limit of their own.
+    if (length < 0 || length > to - end) this.#watchBody()
+    return end
+  }
+
+  #readBody(exchange: Exchange, octets: Buffer, from: number, to: number): number {
+    if (this.#reading === 'chunks') return this.#readChunks(exchange, octets, from, to)
+    const end = this.#reading === 'length' ? Math.min(to, from + this.#left) : to
+    this.#left -= end - from
+    const isWhole = this.#reading === 'length' && this.#left === 0
+    exchange.piece(octets, from, end)
+    if (isWhole) return this.#ended(exchange, end, to)
+    exchange.flush()
+    this.#watchBody()
+    return end
+  }
+
+  #readChunks(exchange: Exchange, octets: Buffer, from: number, to: number): number {
+    const chunked = this.#chunked as Chunked
+    const end = feedChunked(chunked, octets, from, to, this.#sink)
+    if (this.#state !== 'open') return -1
+    if (end < 0) return this.#invalid(exchange, chunked.reason)
+    if (chunked.isDone) {
+      exchange.trailers(chunked.trailers)
+      return this.#ended(exchange, end, to)
+    }
+    exchange.flush()
+    this.#watchBody()
+    return end
+  }
+
+  readonly #sink = (octets: Buffer, from: number, to: number): void => {
+    this.#queue[0]?.piece(octets, from, to)
+  }
+
+  #idleLimit(head: ResponseHead): void {
+    const said = head.keepAliveTimeoutMs
+    const ms = said < 0 ? IDLE_DEFAULT_MS : Math.min(said - IDLE_MARGIN_MS, IDLE_MAX_MS)
+    if (ms <= 0) this.#mustClose = true
+    else this.#idleMs = ms
+  }
+  /** The answer of the first in the queue is whole. Returns where the next one begins, or -1. */
+  #ended(exchange: Exchange, end: number, to: number): number {
+    this.#reading = 'head'
+    this.served += 1
+    this.#queue.shift()
+    // An answer before the end of the request: what is left of the body would follow it here.
+    if (exchange.owesBody) this.#mustClose = true
+    const isWanted = this.#state === 'open' && !this.#mustClose && !this.upstream.isLeaving
+    const now = this.#engine.clock.now()
+    if (this.#queue.length > 0) {
+      this.#turnAt = now
+      if (isWanted) this.#watchAnswer(now)
+      else this.#retire()
+    } else if (!isWanted || end < to) {
+      // More octets than were asked for: nothing of this connection can be believed.
+      this.destroy()
+    } else {
+      this.#goIdle(now)
+    }
+    exchange.done()
+    return this.#state === 'open' ? end : -1
+  }
+
+  #goIdle(now: number): void {
+    this.idleSince = now
+    this.idleUntil = now + this.#idleMs
+    this.upstream.idle.push(this)
+    this.#engine.deadlines.set(this.#deadline, this.#idleMs, now)
+  }
+
+  /** No more requests here; those without an answer are sent again elsewhere. */
+  #retire(): void {
+    const waiting = this.#queue
+    this.destroy()
+    if (waiting.length > 0) this.#engine.dispatcher.takenBack(this.upstream, waiting)
+  }
+
+  #invalid(exchange: Exchange, error: string): number {
+    const others = this.#queue.filter((one) => one !== exchange)
+    this.destroy()
+    exchange.failed({ kind: 'invalid', wasSent: true, wasReused: this.wasUsed, error })
+    if (others.length > 0) this.#engine.dispatcher.takenBack(this.upstream, others)
+    return -1
+  }
+
+  #lost(isEnd: boolean): void {
+    if (this.#state === 'closed') return
+    const [first, ...others] = this.#queue
+    const wasSent = this.#state === 'open'
+    if (first === undefined) return this.destroy()
+    if (isEnd && this.#reading === 'until_close') {
+      this.destroy()
+      first.done()
+      return
+    }
+    const wasReused = this.wasUsed
+    this.destroy()
+    first.failed({ kind: 'lost', wasSent, wasReused, error: this.#error })
+    for (const one of others) {
+      one.failed({ kind: 'lost', wasSent, wasReused: true, error: this.#error })
+    }
+  }
+
+  #leave(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    const { upstream } = this
+    upstream.openConnections -= 1
+    this.#engine.deadlines.clear(this.#deadline)
+    const at = upstream.idle.lastIndexOf(this)
+    if (at !== -1) upstream.idle.splice(at, 1)
+  }
+}

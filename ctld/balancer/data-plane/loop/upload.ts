@@ -1,0 +1,90 @@
+// A request's body on its way to the instance, no faster than the instance takes it. Nothing of it
+// is read before the connection stands, so a request whose connection failed can still go, whole,
+// to another instance. Its framing is made anew.
+
+import { createChunked, feedChunked } from '#ctld/balancer/data-plane/http1/chunked.ts'
+
+export type UploadTo = {
+  /** false: no more until the instance is writable again. */
+  write(piece: Buffer | string): boolean
+}
+
+export type UploadState = 'goes_on' | 'full' | 'whole' | 'too_large' | 'invalid'
+
+export class Upload {
+  state: UploadState = 'goes_on'
+  bytes = 0
+  /** Why it is invalid. */
+  reason = ''
+  readonly #chunked = createChunked()
+  readonly #isChunked: boolean
+  readonly #max: number
+  #left: number
+  #to: UploadTo | undefined
+
+  /** `length`: octets, -1 for chunks. `max`: 0 for no limit. */
+  constructor(length: number, max: number) {
+    this.#isChunked = length < 0
+    this.#left = length
+    this.#max = max
+    if (length > max && max > 0) this.state = 'too_large'
+  }
+
+  get isWhole(): boolean {
+    return this.state === 'whole'
+  }
+
+  get isConnected(): boolean {
+    return this.#to !== undefined
+  }
+
+  to(instance: UploadTo): void {
+    this.#to = instance
+  }
+
+  writable(): void {
+    if (this.state === 'full') this.state = 'goes_on'
+  }
+
+  /** Returns the offset up to which it took the octets: all of them, but what follows the body. */
+  take(octets: Buffer, from: number, to: number): number {
+    const end = this.#isChunked ? this.#takeChunks(octets, from, to) : this.#takeLength(octets, from, to)
+    this.bytes += end - from
+    return end
+  }
+
+  #takeLength(octets: Buffer, from: number, to: number): number {
+    const end = Math.min(to, from + this.#left)
+    this.#left -= end - from
+    this.#send(octets.subarray(from, end))
+    if (this.#left === 0) this.state = 'whole'
+    return end
+  }
+
+  #takeChunks(octets: Buffer, from: number, to: number): number {
+    const chunked = this.#chunked
+    const end = feedChunked(chunked, octets, from, to, this.#sink)
+    if (end < 0) {
+      this.state = 'invalid'
+      this.reason = chunked.reason
+      return to
+    }
+    if (this.#max > 0 && this.bytes + (end - from) > this.#max) this.state = 'too_large'
+    else if (chunked.isDone) {
+      this.#send(`0\r\n${chunked.trailers}\r\n`)
+      this.state = 'whole'
+    }
+    return end
+  }
+
+  readonly #sink = (octets: Buffer, from: number, to: number): void => {
+    if (to === from) return
+    this.#send(`${(to - from).toString(16)}\r\n`)
+    this.#send(octets.subarray(from, to))
+    this.#send('\r\n')
+  }
+
+  #send(piece: Buffer | string): void {
+    if (this.#to?.write(piece) === false && this.state === 'goes_on') this.state = 'full'
+  }
+}

@@ -1,0 +1,71 @@
+// What the loop remembers of an instance and of a service: turn, queue, ejection, counts. Objects
+// of these types live as long as the instance or the service; a new table only re-points them.
+
+import type { Ejection } from '#ctld/balancer/data-plane/choose/ejection.ts'
+import type { PickState } from '#ctld/balancer/data-plane/choose/pick.ts'
+import type { Waiting } from '#ctld/balancer/data-plane/choose/queue.ts'
+import type { RetryBudget } from '#ctld/balancer/data-plane/choose/retry-budget.ts'
+import type { Route, Target } from '#ctld/ports.ts'
+import type { Tally } from './tally.ts'
+import type { InstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
+
+/** What an exchange needs of a connection to an instance, and what the pool needs of it. */
+export type Pooled = {
+  /** When it was put back; it is never used after `idleUntil`. */
+  idleSince: number
+  idleUntil: number
+  destroy(): void
+}
+
+/** A request that leaves at the end of this turn. */
+export type Batched = { mayShare: boolean }
+
+export type Upstream = {
+  instance: string
+  weight: number
+  target: Target
+  /** Where its requests in flight are counted over all loops. */
+  slot: number
+  lane: Lane
+  /** Last in, first out. */
+  idle: Pooled[]
+  /** Requests that leave together at the end of this turn of the loop. */
+  batch: Batched[]
+  /** Requests of this loop, tunnels included. */
+  inFlight: number
+  openConnections: number
+  ejection: Ejection
+  /** Since when it is in the table; -Infinity: it was there when the loop began. */
+  enteredAt: number
+  isLeaving: boolean
+  /** Quick answers in a row: at `PROVEN_ANSWERS` its requests may share a connection. */
+  quickAnswers: number
+  /** Until then its requests do not share a connection, however quick it is. */
+  aloneUntil: number
+  aloneMs: number
+  observedAt: number
+  counters: InstanceCounters
+}
+
+/** A service as it is routed now. */
+export type Lane = {
+  service: string
+  route: Route
+  upstreams: readonly Upstream[]
+  byToken: ReadonlyMap<string, Upstream> | undefined
+  turn: PickState
+  waiting: Waiting<Waiter>
+  budget: RetryBudget
+  tally: Tally
+  /** When it last had an instance to send to; -Infinity: never. */
+  hadTargetsAt: number
+  /** The other loops tell this one when they free a place. */
+  isListening: boolean
+  /** The service is in no table any more. */
+  isGone: boolean
+}
+
+/** Who waits for an instance. `dispatch` is called when there may be one: it claims again. */
+export type Waiter = {
+  dispatch(): void
+}
