@@ -98,7 +98,8 @@ function afterSize(line: ChunkLine, octet: number): State | undefined {
   const digit = HEX[octet] as number
   if (digit !== 0) {
     line.length += 1
-    line.size = line.size * 16 + digit - 1
+    // The brackets matter: beyond 2^53 a sum that is too great by one is rounded down.
+    line.size = line.size * 16 + (digit - 1)
     const isTooLong = line.length > CHUNK_SIZE_DIGITS_MAX || line.size > Number.MAX_SAFE_INTEGER
     return isTooLong ? undefined : 'size'
   }

@@ -15,7 +15,7 @@ export const CHUNKED = -1
 const NONE = -2
 const TWO_LENGTHS = 'the length of the body is given twice'
 /** What the value is of a list of codings that ends in chunked, as it must, but begins otherwise. */
-const OTHER_CODINGS = /^([!#$%&'*+.^_`|~\w-]+[ \t]*,[ \t]*)+chunked$/i
+const OTHER_CODINGS = /^((?!chunked[ \t]*,)[!#$%&'*+.^_`|~\w-]+[ \t]*,[ \t]*)+chunked$/i
 /** Nobody checks what a client says after a change to HTTP/2: it is not offered to programs. */
 const HTTP2 = /(^|,)[ \t]*(h2c?|http\/2(\.0)?)[ \t]*(,|$)/i
 
