@@ -13,6 +13,8 @@ export type Ticket<T> = {
 export type Waiting<T> = {
   /** undefined: the queue is full. */
   push(item: T, deadline: number): Ticket<T> | undefined
+  /** Back to the front: its turn came, but another one was quicker. Always has room. */
+  putBack(item: T, deadline: number): Ticket<T>
   /** The one who waits longest leaves the queue. undefined: nobody waits. */
   shift(): T | undefined
   /** False: it had left before, by `shift`, `expire` or `remove`. */
@@ -25,10 +27,13 @@ export type Waiting<T> = {
    * in between, the later ones leave with those before them at the latest.
    */
   expire(now: number): T[]
+  /** A new limit. Those who wait already stay. */
+  resize(max: number): void
   readonly size: number
 }
 
-export function createWaiting<T>(max: number): Waiting<T> {
+export function createWaiting<T>(room: number): Waiting<T> {
+  let max = room
   let first: Ticket<T> | undefined
   let last: Ticket<T> | undefined
   let size = 0
@@ -56,6 +61,14 @@ export function createWaiting<T>(max: number): Waiting<T> {
       size += 1
       return ticket
     },
+    putBack(item, deadline) {
+      const ticket: Ticket<T> = { item, deadline, before: undefined, after: first, isWaiting: true }
+      if (first === undefined) last = ticket
+      else first.before = ticket
+      first = ticket
+      size += 1
+      return ticket
+    },
     shift: () => (first === undefined ? undefined : leave(first)),
     remove(ticket) {
       if (!ticket.isWaiting) return false
@@ -67,6 +80,9 @@ export function createWaiting<T>(max: number): Waiting<T> {
       const expired: T[] = []
       while (first !== undefined && first.deadline <= now) expired.push(leave(first))
       return expired
+    },
+    resize(room) {
+      max = room
     },
     get size() {
       return size

@@ -42,6 +42,33 @@ describe('the queue', () => {
     expect([waiting.nextDeadline(), waiting.size]).toEqual([30, 1])
   })
 
+  test('whoever was too late with its turn is the first again, even when it is full', () => {
+    const waiting = createWaiting<string>(2)
+    waiting.push('a', 1)
+    waiting.push('b', 2)
+    const first = waiting.shift() as string
+    waiting.push('c', 3)
+    const ticket = waiting.putBack(first, 1)
+    expect([waiting.size, waiting.nextDeadline()]).toEqual([3, 1])
+    expect(waiting.push('d', 4)).toBeUndefined()
+    expect([waiting.shift(), waiting.shift(), waiting.shift()]).toEqual(['a', 'b', 'c'])
+    expect(waiting.remove(ticket)).toBe(false)
+    waiting.putBack('e', 5)
+    expect(waiting.expire(5)).toEqual(['e'])
+  })
+
+  test('a new limit is for those who come', () => {
+    const waiting = createWaiting<string>(2)
+    waiting.push('a', 1)
+    waiting.push('b', 1)
+    waiting.resize(1)
+    expect(waiting.size).toBe(2)
+    waiting.shift()
+    expect(waiting.push('c', 1)).toBeUndefined()
+    waiting.resize(2)
+    expect(waiting.push('c', 1)).toBeDefined()
+  })
+
   test('nobody leaves twice', () => {
     const waiting = createWaiting<string>(9)
     const tickets = ['a', 'b', 'c'].map((item) => waiting.push(item, 5) as Ticket<string>)
@@ -57,26 +84,32 @@ describe('the queue', () => {
     forEachSeed(100, (random) => {
       const max = random.int(0, 12)
       const waiting = createWaiting<number>(max)
-      let list: { item: number; deadline: number }[] = []
+      let list: Ticket<number>[] = []
       const tickets: Ticket<number>[] = []
       const waitMs = random.int(1, 50)
       let now = 0
       for (let step = 0; step < 200; step += 1) {
         now += random.int(0, 10)
-        const act = random.pick(['push', 'push', 'shift', 'remove', 'expire'])
+        const act = random.pick(['push', 'push', 'shift', 'remove', 'expire', 'back'])
         if (act === 'push') {
           const ticket = waiting.push(step, now + waitMs)
           expect(ticket !== undefined).toBe(list.length < max)
           if (ticket !== undefined) {
             tickets.push(ticket)
-            list.push({ item: step, deadline: now + waitMs })
+            list.push(ticket)
           }
+        } else if (act === 'back' && list.length > 0) {
+          const { item, deadline } = list.shift() as Ticket<number>
+          expect(waiting.shift()).toBe(item)
+          const ticket = waiting.putBack(item, deadline)
+          tickets.push(ticket)
+          list.unshift(ticket)
         } else if (act === 'shift') {
           expect(waiting.shift()).toBe(list.shift()?.item)
         } else if (act === 'remove' && tickets.length > 0) {
           const ticket = random.pick(tickets)
-          expect(waiting.remove(ticket)).toBe(list.some(({ item }) => item === ticket.item))
-          list = list.filter(({ item }) => item !== ticket.item)
+          expect(waiting.remove(ticket)).toBe(list.includes(ticket))
+          list = list.filter((other) => other !== ticket)
         } else {
           const over = list.filter(({ deadline }) => deadline <= now)
           expect(waiting.expire(now)).toEqual(over.map(({ item }) => item))
