@@ -11,7 +11,7 @@ import { FormerExchange, openTunnel } from './former-exchange.ts'
 import { proxyArguments } from './proxy-arguments.ts'
 
 const EXCHANGE = Symbol('exchange')
-const LOG_BUFFER_BYTES = 64 * 1024
+const LOG_BUFFER_BYTES = 16_000
 const KEEP_ALIVE_MS = 60_000
 
 class ClientRequest extends IncomingMessage {

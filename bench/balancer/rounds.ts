@@ -17,7 +17,7 @@ export type Plan = {
   say(what: string): void
 }
 
-const CHECK_MS = 100
+const CHECK_MS = 30
 const CHECK_CONNECTIONS = 4
 const CHECKS: readonly Kind[] = ['get', 'post', 'post-chunked', 'new', 'socket']
 const JIT_MS_SHARE = 3

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { checkLog } from './access-log.ts'
 import type { Found, Job } from './load/job.ts'
 import type { LoadNews } from './load/main.ts'
 import { programPath } from './programs.ts'
@@ -17,8 +18,8 @@ export type Session = AsyncDisposable & {
   isPinned: boolean
   run(job: Omit<Job, 'port' | 'pid'>, proxy: RunningProxy): Promise<Found>
   proxyOf(name: ProxyName, accessLog: boolean): RunningProxy
-  /** Ends the proxies, so that their logs are whole, and says where those are. */
-  endProxies(): Promise<Map<ProxyName, string>>
+  /** Ends the proxies, so that their access logs are whole, and rejects when one is not. */
+  endProxies(): Promise<void>
 }
 
 const PROXY_CORE = '0'
@@ -41,8 +42,9 @@ export async function openSession(wanted: {
   if (started.kind !== 'started') throw new Error('the load process did not start')
 
   const running = new Map<string, RunningProxy>()
-  const logs = new Map<ProxyName, string>()
-  opened.defer(async () => void (await endProxies()))
+  /** By the id of the proxy's process. */
+  const logs = new Map<number, { name: ProxyName; path: string; requests: number }>()
+  opened.defer(stopAll)
   for (const name of wanted.proxies) {
     for (const accessLog of wanted.accessLogs) {
       const own = join(folder, `${name}${accessLog ? '-log' : ''}`)
@@ -54,14 +56,14 @@ export async function openSession(wanted: {
         user: userInfo().username,
         nodeFlags: wanted.nodeFlags,
       }
-      running.set(keyOf(name, accessLog), await startProxy(name, setting, pinTo(PROXY_CORE)))
-      if (accessLog) logs.set(name, accessLogOf(setting))
+      const proxy = await startProxy(name, setting, pinTo(PROXY_CORE))
+      running.set(keyOf(name, accessLog), proxy)
+      if (accessLog) logs.set(proxy.pid, { name, path: accessLogOf(setting), requests: 0 })
     }
   }
 
-  async function endProxies(): Promise<Map<ProxyName, string>> {
+  async function stopAll(): Promise<void> {
     await Promise.all([...running.values()].map((proxy) => proxy.stop()))
-    return logs
   }
 
   const kept = opened.move()
@@ -71,7 +73,12 @@ export async function openSession(wanted: {
       const news = newsOf(load)
       load.send({ ...job, port, pid } satisfies Job)
       const found = await news
-      if (found.kind === 'found') return found.found
+      if (found.kind === 'found') {
+        const log = logs.get(pid)
+        // Frames are no requests: a tunnel is one line.
+        if (log !== undefined && job.kind !== 'socket') log.requests += found.found.requests
+        return found.found
+      }
       throw new Error(`${name}, ${job.kind}, ${job.connections} connections: ${whyOf(found)}`)
     },
     proxyOf(name, accessLog) {
@@ -79,7 +86,10 @@ export async function openSession(wanted: {
       if (proxy === undefined) throw new Error(`${name} was not started`)
       return proxy
     },
-    endProxies,
+    async endProxies() {
+      await stopAll()
+      for (const { name, path, requests } of logs.values()) await checkLog(name, path, requests)
+    },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
