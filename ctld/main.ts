@@ -87,6 +87,7 @@ async function serve(given: Given): Promise<void> {
     agentToken: agent.token,
     log,
     version: VERSION,
+    counters: () => dataPlane.counters(),
     isStarted: () => isStarted,
   })
   await ctld.start()

@@ -4,7 +4,7 @@
 import { Transform } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TucanoError } from './errors.ts'
-import { ARCHIVE_TYPES, check, parseBody, type Route } from './http-route.ts'
+import { ARCHIVE_TYPES, check, mayBeEmpty, parseBody, type Route } from './http-route.ts'
 
 export function refuseOtherBodies(request: FastifyRequest, route: Route): void {
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
@@ -58,6 +58,8 @@ export function bodyOf(route: Route, body: unknown): unknown {
     if (empty) return undefined
     throw new TucanoError('invalid_request', 'this route takes no body')
   }
-  if (body === undefined) throw new TucanoError('invalid_request', 'a JSON body is needed')
-  return check(route.body, body, 'the body')
+  if (body === undefined && !mayBeEmpty(route.body)) {
+    throw new TucanoError('invalid_request', 'a JSON body is needed')
+  }
+  return check(route.body, body ?? {}, 'the body')
 }

@@ -101,6 +101,11 @@ export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T 
   return asRequest(what, () => checkDocument(schema, jsonDocument(value)))
 }
 
+/** A body all of whose fields may be left out may be left out itself. */
+export function mayBeEmpty(body: z.ZodType): boolean {
+  return body.safeParse(undefined).success
+}
+
 /** The data of a JSON body: no deeper and with no other keys than document.ts allows. */
 export function parseBody(text: string): unknown {
   return asRequest('the body', () => readJson(text).data)

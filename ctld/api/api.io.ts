@@ -3,11 +3,13 @@
 
 import type { FastifyInstance } from 'fastify'
 import type { ImageStore } from '#ctld/images/image-store.ts'
+import type { DataPlane } from '#ctld/ports.ts'
 import type { Ctld } from '#ctld/snapshot.ts'
 import { machineClock } from '#shared/clock.io.ts'
 import { createDoor, type DoorLimits } from '#shared/http-door.io.ts'
 import { type Route, route } from '#shared/http-route.ts'
 import type { Clock, Ids, Log } from '#shared/ports.ts'
+import { balancerRoutes } from './balancer-routes.ts'
 import { createChanges } from './changes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { ADMIN, type ApiContext, ok } from './context.ts'
@@ -27,6 +29,7 @@ export type ApiOptions = {
   log: Log
   /** Version of the program. */
   version: string
+  counters: DataPlane['counters']
   /** false until the controller has loaded its state. */
   isStarted: () => boolean
   clock?: Clock
@@ -37,9 +40,9 @@ export type ApiOptions = {
 /** Builds the API without listening. Throws `invalid_config` for empty or equal tokens. */
 export function createApi(options: ApiOptions): FastifyInstance {
   const clock = options.clock ?? machineClock
-  const { ctld, images, log, version, isStarted, adminToken, agentToken } = options
+  const { ctld, images, log, version, counters, isStarted, adminToken, agentToken } = options
   const changes = createChanges(ctld, clock)
-  const routes = apiRoutes({ ctld, images, changes, clock, log, version, isStarted })
+  const routes = apiRoutes({ ctld, images, changes, clock, log, version, counters, isStarted })
   const app = createDoor({
     routes,
     tokens: { admin: adminToken, agent: agentToken },
@@ -58,6 +61,7 @@ export function apiRoutes(context: ApiContext): Route[] {
   const routes: Route[] = [
     ...clusterRoutes(context),
     ...serviceRoutes(context),
+    ...balancerRoutes(context),
     ...instanceRoutes(context),
     ...nodeRoutes(context),
     ...imageRoutes(context),

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { CommandResult } from '#ctld/commands.ts'
 import type { ImageStore } from '#ctld/images/image-store.ts'
+import type { DataPlane } from '#ctld/ports.ts'
 import type { Ctld, NodeView, Snapshot } from '#ctld/snapshot.ts'
 import type { Machine } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
@@ -21,6 +22,8 @@ export type ApiContext = {
   clock: Clock
   log: Log
   version: string
+  /** What the data plane counted; rejects with `unavailable` when it cannot be asked. */
+  counters: DataPlane['counters']
   isStarted: () => boolean
 }
 

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { AnswerSpec, Route } from '#shared/http-route.ts'
-import { ARCHIVE_TYPES } from '#shared/http-route.ts'
+import { ARCHIVE_TYPES, mayBeEmpty } from '#shared/http-route.ts'
 import { PROBLEM_TYPE, problemSchema } from '#shared/problem.ts'
 
 type Json = Record<string, unknown>
@@ -87,7 +87,7 @@ function bodyOf(route: Route): Json | undefined {
   const schema = route.bodyShape ?? route.body
   if (schema === undefined) return undefined
   return {
-    required: true,
+    required: !mayBeEmpty(schema),
     content: { 'application/json': { schema: jsonSchema(schema, 'input') } },
   }
 }

@@ -7,6 +7,7 @@ import { isSameList } from '#shared/same-list.ts'
 import { type BalancedNode, routeTable } from './table.ts'
 import { weigh } from './weigh.ts'
 
+export { HISTOGRAM_BOUNDS_US, newServiceCounters } from './data-plane/counters.ts'
 export { type BalancedNode, hostConflicts } from './table.ts'
 
 export type Balancer = {

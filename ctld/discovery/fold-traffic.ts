@@ -2,6 +2,7 @@
 // (maintenance) or are let through. A pause always ends by itself: who paused may be gone by then.
 
 import type { CommandResult, TrafficCommand } from '#ctld/commands.ts'
+import { durationText } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Service, ServiceTraffic } from '#shared/model.ts'
 import { PAGES_BYTES_MAX } from '#shared/traffic-control.ts'
@@ -20,7 +21,7 @@ export function foldTraffic(
       // A pause that is made longer has begun when it began: early requests wait on.
       const since = service.traffic.state === 'paused' ? service.traffic.since : now
       const traffic = { state: 'paused', since, until: now + command.forMs } as const
-      return turn(world, service, traffic, now, { seconds: command.forMs / 1_000 })
+      return turn(world, service, traffic, now, { why: `for ${durationText(command.forMs)}` })
     }
     case 'maintenance': {
       refusePrivate(service, 'turn away')
@@ -28,7 +29,8 @@ export function foldTraffic(
       const page = command.page === undefined ? {} : { page: command.page }
       const since = service.traffic.state === 'maintenance' ? service.traffic.since : now
       const traffic = { state: 'maintenance', since, ...page } as const
-      return turn(world, service, traffic, now, { page: command.page !== undefined })
+      const why = command.page === undefined ? '' : 'with a page of its own'
+      return turn(world, service, traffic, now, { why })
     }
     case 'resume':
       if (service.traffic.state === 'open') return { service }
@@ -59,7 +61,7 @@ function turn(
   was: Service,
   traffic: ServiceTraffic,
   now: number,
-  fields: Record<string, string | number | boolean>,
+  { why }: { why: string },
 ): CommandResult {
   const service = { ...was, traffic }
   world.tables.services.put(service.name, service)
@@ -67,7 +69,7 @@ function turn(
     service: service.name,
     was: was.traffic.state,
     now: traffic.state,
-    ...fields,
+    why,
   })
   return { service }
 }

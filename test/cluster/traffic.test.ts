@@ -36,7 +36,7 @@ test('a paused service keeps its instances in the table; it opens by itself, to 
   expect(carried(cluster).traffic).toBe('open')
   expect(cluster.service('api').traffic).toEqual({ state: 'open' })
   expect(await trafficEvents(cluster)).toEqual([
-    'service.paused open paused',
+    'service.paused open paused for 20 s',
     'service.resumed paused open its pause ran out',
   ])
 })
@@ -74,7 +74,7 @@ test('resume opens at once and ends the pause; an open service is left alone', a
   expect(carried(cluster).traffic).toBe('open')
   await cluster.pass(40_000)
   expect(await trafficEvents(cluster)).toEqual([
-    'service.paused open paused',
+    'service.paused open paused for 30 s',
     'service.resumed paused open asked for',
   ])
 })

@@ -3,6 +3,7 @@
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import { type ApiOptions, createApi } from '#ctld/api/api.io.ts'
 import type { Log, LogFields } from '#shared/ports.ts'
+import { busyCounters } from '#test/fakes/counters.ts'
 import { createFakeCtld, DIGEST, type FakeCtld } from '#test/fakes/ctld.ts'
 import { createFakeImageStore, type FakeImageStore } from '#test/fakes/image-store.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
@@ -49,6 +50,7 @@ export function createTestApi(options: Partial<ApiOptions> & { ctld?: FakeCtld }
     agentToken: AGENT_TOKEN,
     log,
     version: '0.1.0',
+    counters: async () => busyCounters(),
     isStarted: () => true,
     clock,
     ...options,

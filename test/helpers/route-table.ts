@@ -3,6 +3,7 @@
 import { apiRoutes } from '#ctld/api/api.io.ts'
 import { createChanges } from '#ctld/api/changes.ts'
 import type { Route } from '#shared/http-route.ts'
+import { busyCounters } from '#test/fakes/counters.ts'
 import { aConfig, aReport, createFakeCtld, DIGEST } from '#test/fakes/ctld.ts'
 import { createFakeImageStore } from '#test/fakes/image-store.ts'
 import { createManualClock } from './manual-clock.ts'
@@ -17,6 +18,7 @@ export function tableOfRoutes(): Route[] {
     clock,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     version: '0.1.0',
+    counters: async () => busyCounters(),
     isStarted: () => true,
   })
 }
@@ -39,6 +41,8 @@ export function bodyFor(route: Route): unknown {
   const bodies: Record<string, unknown> = {
     'POST /v1/services': { config: aConfig() },
     'POST /v1/services/:name/scale': { concurrency: 3 },
+    'POST /v1/services/:name/pause': { for: '20s' },
+    'POST /v1/services/:name/maintenance': { page: '<p>Back soon</p>' },
     'POST /v1/agents/:name/report': aReport(),
     'POST /v1/images': Buffer.from('packed'),
     'PUT /v1/config': { version: 2, text: 'topology: []' },

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { createApi } from '#ctld/api/api.io.ts'
 import { problemSchema } from '#shared/problem.ts'
+import { noCounters } from '#test/fakes/counters.ts'
 import { createFakeCtld } from '#test/fakes/ctld.ts'
 import { createFakeImageStore } from '#test/fakes/image-store.ts'
 import { ADMIN_TOKEN, AGENT_TOKEN, createTestApi } from '#test/helpers/api.ts'
@@ -163,6 +164,7 @@ test('an API with an empty token or one token for two roles is not made', () => 
       agentToken: AGENT_TOKEN,
       log: { debug() {}, info() {}, warn() {}, error() {} },
       version: '0.1.0',
+      counters: async () => noCounters(),
       isStarted: () => true,
     })
   expect(make('')).toThrow('empty')

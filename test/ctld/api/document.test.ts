@@ -2,14 +2,25 @@
 
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { CODES_MAX, INSTANCES_MAX, SERVICES_MAX } from '#ctld/api/balancer-metrics.ts'
 import { WAIT_MS_MAX, WAITERS_MAX } from '#ctld/api/changes.ts'
 import { EVENTS_DEFAULT, EVENTS_MAX } from '#ctld/api/cluster-routes.ts'
 import { STALL_MS, STREAMS_MAX } from '#ctld/api/event-stream.ts'
 import { FORWARDED_MAX } from '#ctld/api/pass-through.io.ts'
 import { DEPTH_MAX, DOCUMENT_BYTES_MAX } from '#shared/document.ts'
+import { durationMs, durationText } from '#shared/duration.ts'
 import { DOOR_LIMITS } from '#shared/http-door.io.ts'
 import { FAILED_LOGINS_MAX } from '#shared/http-guard.ts'
+import {
+  PAGE_BYTES_MAX,
+  PAGES_BYTES_MAX,
+  PAUSE_DEFAULT,
+  PAUSE_MAX,
+  PAUSE_MIN,
+} from '#shared/traffic-control.ts'
 import { WIRE_BODY_BYTES_MAX } from '#shared/wire.ts'
+import { createTestApi } from '#test/helpers/api.ts'
+import { parseExposition } from '#test/helpers/exposition.ts'
 import { tableOfRoutes, titleOf } from '#test/helpers/route-table.ts'
 
 const text = readFileSync('docs/api.md', 'utf8')
@@ -34,7 +45,24 @@ test('the limits that docs/api.md names are those of the code', () => {
     `| events in one page | ${EVENTS_MAX}, by default ${EVENTS_DEFAULT} |`,
     `| image | ${DOOR_LIMITS.archiveBytesMax / 1024 ** 2} MiB packed |`,
     `| JSON body | ${DOOR_LIMITS.jsonBytesMax / 1024 ** 2} MiB, ${DEPTH_MAX} levels; a report ${WIRE_BODY_BYTES_MAX / 1024 ** 2} MiB |`,
+    `| page of a service in maintenance | ${PAGE_BYTES_MAX / 1024} KiB, all together ${PAGES_BYTES_MAX / 1024} KiB |`,
+    `| pause of a service | ${durationText(durationMs(PAUSE_MIN))} to ${PAUSE_MAX.replace('m', ' min')}, by default ${durationText(durationMs(PAUSE_DEFAULT))} |`,
+    `| metrics | ${SERVICES_MAX} services, ${INSTANCES_MAX} instances, ${CODES_MAX} statuses each |`,
     `| configuration text | ${DOCUMENT_BYTES_MAX / 1024} KiB |`,
   ]
   for (const sentence of sentences) expect(text).toContain(sentence)
+})
+
+test('every metric is in docs/api.md, with its labels, and no other is', async () => {
+  const { ask } = createTestApi()
+  const { families } = parseExposition((await ask('GET', '/metrics')).body)
+  const table = text.split('\n').filter((line) => line.startsWith('| `tucano_'))
+  const named = table.flatMap((line) => [...line.matchAll(/`(tucano_\w+)`/g)].map(([, one]) => one))
+  expect(named.sort()).toEqual(families.map(({ name }) => name).sort())
+  for (const { name, samples } of families) {
+    const labels = table.find((line) => line.includes(`\`${name}\``))?.split('|')[2] ?? ''
+    const own = samples.flatMap((sample) => Object.keys(sample.labels))
+    for (const label of new Set(own))
+      expect([name, labels]).toEqual([name, expect.stringContaining(label)])
+  }
 })
