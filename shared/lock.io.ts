@@ -24,7 +24,7 @@ type Holder = { pid: number; host: string }
  * naming who holds it, and with `store_failed`. `daemon` says what holds it, for people.
  */
 export async function lockFolder(
-  { folder, daemon }: { folder: string; daemon: 'controller' | 'agent' },
+  { folder, daemon }: { folder: string; daemon: 'controller' | 'agent' | 'balancer' },
   clock: Clock,
 ): Promise<FolderLock> {
   await machineDisk.makeFolder(folder).catch((error) => {

@@ -43,7 +43,10 @@ export type FromDataPlane =
   | { kind: 'ack'; version: number; failures: PortFailure[]; notKept?: string | undefined }
   /** The table was not taken; the former one stays in force. */
   | { kind: 'refused'; version: number; error: string }
-  /** No request in flight since the table of this version, the first without the instance. */
+  /**
+   * It is not in the table and has no request in flight. `version`: of the last table that came on
+   * this connection, 0 for none; a later one may have it again.
+   */
   | { kind: 'drained'; instance: string; version: number }
   | { kind: 'observed'; observation: Observation }
   | { kind: 'counters'; id: number; counters: DataPlaneCounters }

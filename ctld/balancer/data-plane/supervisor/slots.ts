@@ -1,22 +1,22 @@
 // Decides where each instance's requests in flight are counted, and when an instance that left the
-// table is drained: when no loop that had it in a table has a request for it any more. Members
+// table is drained: when no member that had it in a table has a request for it any more. Members
 // are the loops and, during an upgrade, the program that was before.
 
 import { assert } from '#shared/assert.ts'
 import { TucanoError } from '#shared/errors.ts'
 
-/** An instance is drained: since the table of this serial, the first without it. */
-export type Drained = { instance: string; serial: number }
-
 export type Slots = {
   /** A table came. Throws `limit_reached`, and nothing changes, when there are too few slots. */
-  apply(serial: number, instances: Iterable<string>): Drained[]
-  /** The member was handed this table; until it says otherwise it may have requests for these. */
-  posted(member: string, serial: number, instances: Iterable<string>): void
-  /** By the table of this serial the member has no request for the instance. */
-  emptied(member: string, instance: string, serial: number): Drained[]
+  apply(instances: Iterable<string>): string[]
+  /**
+   * The member was handed this table; until it says otherwise it may have requests for these. An
+   * instance that nobody knew is one that left the table.
+   */
+  posted(member: string, version: number, instances: Iterable<string>): void
+  /** By the table of this version the member has no request for the instance. */
+  emptied(member: string, instance: string, version: number): string[]
   /** The member ended, and all its requests with it. */
-  gone(member: string): Drained[]
+  gone(member: string): string[]
   /** Of every instance that is known. */
   table(): Record<string, number>
   /** In the table, or out of it and not drained. Sorted. */
@@ -25,19 +25,19 @@ export type Slots = {
 
 type Entry = {
   slot: number
-  /** undefined: it is in the table. */
-  leftBy: number | undefined
+  isInTable: boolean
   /** Members that may have requests for it, with the last table in which they were given it. */
   holders: Map<string, number>
 }
 
+/** What answers with instances answers with those that are drained now. */
 export function createSlots(slotsMax: number): Slots {
   const entries = new Map<string, Entry>()
   const free: number[] = []
   let used = 0
 
   return {
-    apply(serial, instances) {
+    apply(instances) {
       const wanted = new Set(instances)
       const fresh = [...wanted].filter((instance) => !entries.has(instance))
       if (fresh.length > free.length + slotsMax - used) {
@@ -46,47 +46,48 @@ export function createSlots(slotsMax: number): Slots {
           `the balancer counts ${slotsMax} instances at the most, those that are draining included`,
         )
       }
-      for (const instance of fresh) {
-        entries.set(instance, { slot: nextSlot(), leftBy: undefined, holders: new Map() })
-      }
-      for (const [instance, entry] of entries) {
-        entry.leftBy = wanted.has(instance) ? undefined : (entry.leftBy ?? serial)
-      }
-      return drained()
+      for (const instance of fresh) add(instance)
+      for (const [instance, entry] of entries) entry.isInTable = wanted.has(instance)
+      return drained(entries.keys())
     },
-    posted(member, serial, instances) {
-      for (const instance of instances) entries.get(instance)?.holders.set(member, serial)
+    posted(member, version, instances) {
+      for (const instance of instances) {
+        const entry = entries.get(instance) ?? add(instance)
+        entry.holders.set(member, version)
+      }
     },
-    emptied(member, instance, serial) {
+    emptied(member, instance, version) {
       const holders = entries.get(instance)?.holders
       // It was given the instance again in a table that it had not read when it said so.
-      if (holders === undefined || serial <= (holders.get(member) ?? Infinity)) return []
+      if (holders === undefined || version <= (holders.get(member) ?? Infinity)) return []
       holders.delete(member)
       return drained([instance])
     },
     gone(member) {
       for (const { holders } of entries.values()) holders.delete(member)
-      return drained()
+      return drained(entries.keys())
     },
     table: () => Object.fromEntries([...entries].map(([instance, { slot }]) => [instance, slot])),
     routed: () => [...entries.keys()].sort(),
   }
 
-  function drained(among: Iterable<string> = [...entries.keys()]): Drained[] {
-    const found: Drained[] = []
-    for (const instance of among) {
+  function drained(among: Iterable<string>): string[] {
+    const found = [...among].filter((instance) => {
       const entry = entries.get(instance)
-      if (entry?.leftBy === undefined || entry.holders.size > 0) continue
+      return entry !== undefined && !entry.isInTable && entry.holders.size === 0
+    })
+    for (const instance of found) {
+      free.push(entries.get(instance)?.slot as number)
       entries.delete(instance)
-      free.push(entry.slot)
-      found.push({ instance, serial: entry.leftBy })
     }
     return found
   }
 
-  function nextSlot(): number {
+  function add(instance: string): Entry {
     const slot = free.pop() ?? used++
     assert(slot < slotsMax, 'a slot is free')
-    return slot
+    const entry = { slot, isInTable: false, holders: new Map<string, number>() }
+    entries.set(instance, entry)
+    return entry
   }
 }
