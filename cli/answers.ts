@@ -56,6 +56,54 @@ export type NodeAnswer = {
   instanceCount: number
 }
 
+/** Milliseconds; null: nothing was counted. */
+export type Times = { p50: number | null; p90: number | null; p99: number | null }
+
+export type BalancerInstance = {
+  instance: string
+  node: string | null
+  requests: number
+  inFlight: number
+  connectAttempts: number
+  connectErrors: number
+  reuses: number
+  reuseDeaths: number
+  responseErrors: number
+  idleConnections: number
+  openConnections: number
+  ejections: number
+  connect: Times
+}
+
+export type BalancerService = {
+  service: string
+  traffic: TrafficSummary | null
+  requests: number
+  statuses: Record<string, number>
+  errors: number
+  endings: Record<string, number>
+  retries: number
+  retriesDenied: number
+  queued: number
+  waiting: number
+  inFlight: number
+  bytesIn: number
+  bytesOut: number
+  total: Times
+  firstByte: Times
+  queue: Times
+  instances: BalancerInstance[]
+}
+
+export type BalancerAnswer = {
+  startedAt: number
+  tableVersion: number
+  loops: number
+  connections: { accepted: number; open: number; refused: number }
+  rejected: Record<string, number>
+  services: BalancerService[]
+}
+
 export type Frozen = { since: number; nodes: string[] } | null
 
 export type Incident = {

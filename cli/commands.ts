@@ -1,6 +1,7 @@
 // The table of commands, in the order of the help.
 
 import { alerts } from './alerts.ts'
+import { balancer } from './balancer.ts'
 import type { Command } from './command.ts'
 import { config } from './config.ts'
 import { deploy } from './deploy.ts'
@@ -8,8 +9,11 @@ import { drain } from './drain.ts'
 import { events } from './events.ts'
 import { createHelp } from './help.ts'
 import { logs } from './logs.ts'
+import { maintenance } from './maintenance.ts'
 import { nodes } from './nodes.ts'
+import { pause } from './pause.ts'
 import { ps } from './ps.ts'
+import { resume } from './resume.ts'
 import { rm } from './rm.ts'
 import { scale } from './scale.ts'
 import { services } from './services.ts'
@@ -29,9 +33,13 @@ export const commands: readonly Command[] = [
   services,
   show,
   logs,
+  balancer,
   scale,
   stop,
   start,
+  pause,
+  resume,
+  maintenance,
   rm,
   drain,
   undrain,

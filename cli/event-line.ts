@@ -32,7 +32,9 @@ function changeText({ kind, fields }: ClusterEvent): string | undefined {
         ? `deployment ${shortOf(deployment)}${of}`
         : node !== undefined
           ? `node ${node}`
-          : undefined
+          : service !== undefined
+            ? `traffic${of}`
+            : undefined
   if (subject === undefined) return undefined
   const isHealth = was === now && healthy !== undefined
   const change = isHealth
@@ -71,7 +73,7 @@ function wordOf(key: string, value: string | number | boolean, wide: boolean): s
 function toneOf({ kind, fields }: ClusterEvent): Tone | undefined {
   const words = `${kind} ${fields.now ?? ''} ${fields.state ?? ''}`
   if (/dead|failed|crashed|lost|frozen|incomplete/.test(words)) return 'bad'
-  if (/suspect|reviving|unexpected/.test(words)) return 'warn'
+  if (/suspect|reviving|unexpected|paused|maintenance/.test(words)) return 'warn'
   return undefined
 }
 

@@ -1,8 +1,9 @@
 // tucano ps: the instances, where they run and how they are.
 
-import type { InstancesAnswer } from './answers.ts'
+import type { InstancesAnswer, ServicesAnswer } from './answers.ts'
 import type { Command } from './command.ts'
 import { printInstances } from './instances.ts'
+import { trafficLines } from './traffic.ts'
 
 export const ps: Command = {
   name: 'ps',
@@ -18,10 +19,17 @@ export const ps: Command = {
     if (service !== undefined) query.set('service', service)
     if (node !== undefined) query.set('node', node)
     if (flags.has('all')) query.set('all', 'true')
-    const answer = await (await client()).get<InstancesAnswer>(`/v1/instances?${query}`)
-    if (screen.json) screen.object(answer)
-    else if (answer.instances.length === 0) screen.line('no instances')
+    const api = await client()
+    const answer = await api.get<InstancesAnswer>(`/v1/instances?${query}`)
+    if (screen.json) {
+      screen.object(answer)
+      return 0
+    }
+    if (answer.instances.length === 0) screen.line('no instances')
     else printInstances(screen, answer.instances, now())
+    const { services } = await api.get<ServicesAnswer>('/v1/services')
+    const shown = services.filter(({ name }) => service === undefined || name === service)
+    for (const line of trafficLines(shown, now())) screen.line(line)
     return 0
   },
 }

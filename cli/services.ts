@@ -3,6 +3,7 @@
 import type { ServicesAnswer } from './answers.ts'
 import type { Command } from './command.ts'
 import type { Column } from './table.ts'
+import { trafficLines } from './traffic.ts'
 import { nodesText, serviceState } from './words.ts'
 
 const columns: readonly Column[] = [
@@ -20,7 +21,7 @@ export const services: Command = {
   summary: 'What is configured, and how much of it runs',
   words: '',
   options: [],
-  async run({ screen, client }) {
+  async run({ screen, client, now }) {
     const answer = await (await client()).get<ServicesAnswer>('/v1/services')
     if (screen.json) {
       screen.object(answer)
@@ -42,6 +43,7 @@ export const services: Command = {
         String(service.revision),
       ]),
     )
+    for (const line of trafficLines(answer.services, now())) screen.line(line)
     for (const { service, count, why } of answer.pending) {
       screen.line(`${service}: ${count} without a place: ${why}`)
     }

@@ -10,6 +10,7 @@ import { reachOf } from './reach.ts'
 import { formerOf } from './revisions.ts'
 import type { Screen } from './screen.ts'
 import { plain, plainLine } from './table.ts'
+import { trafficText } from './traffic.ts'
 import { bytesText, instanceOf, instanceState, percent, since } from './words.ts'
 
 type Row = readonly [string, string | undefined]
@@ -49,6 +50,7 @@ function showService(context: Context, detail: ServiceDetail, reach: readonly st
   printRows(screen, [
     ['service', service.name],
     ['state', `${summary.state}, ${summary.running} of ${summary.wanted} running`],
+    ['traffic', trafficRow(detail, now())],
     ['revision', revisionText(detail, now())],
     ['hosts', [service.name, ...summary.hosts].join(' ')],
     ['image', image.digest],
@@ -141,6 +143,15 @@ function printFailure(
     screen.line(`  last health check: ${plain(failure.last_probe)}`)
   }
   for (const line of failure.log_tail ?? []) screen.line(`  | ${plainLine(line)}`)
+}
+
+/** An open service has no such row: that is how services are. */
+function trafficRow({ service, summary }: ServiceDetail, now: number): string | undefined {
+  if (summary.traffic.state === 'open') return undefined
+  const { traffic } = service
+  const page = traffic.state === 'maintenance' ? traffic.page : undefined
+  const size = page === undefined ? '' : `, with a page of ${bytesText(Buffer.byteLength(page))}`
+  return `${trafficText(summary.traffic, now)}${size}; to end it: tucano resume ${service.name}`
 }
 
 function revisionText(detail: ServiceDetail, now: number): string {

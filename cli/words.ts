@@ -91,7 +91,9 @@ function phaseText({ phase, attempt, retryAt }: Instance): string {
   return attempt > 1 ? `${text} (try ${attempt})` : text
 }
 
-export function serviceState({ state }: ServiceSummary): Cell {
+/** What becomes of its requests comes first: how much of it runs is told beside it. */
+export function serviceState({ state, traffic }: ServiceSummary): Cell {
+  if (traffic.state !== 'open') return { text: traffic.state, tone: 'warn' }
   const tones: Record<ServiceSummary['state'], Tone> = {
     running: 'good',
     starting: 'warn',

@@ -4,6 +4,7 @@
 import { expect, expectTypeOf, test } from 'vitest'
 import type { z } from 'zod'
 import type {
+  BalancerAnswer,
   ConfigAnswer,
   ConfigVersionAnswer,
   Frozen,
@@ -16,6 +17,7 @@ import type {
 import { eventLine } from '#cli/event-line.ts'
 import { bytesText, instanceState, shortIds, since } from '#cli/words.ts'
 import type * as api from '#ctld/api/answers.ts'
+import type { balancerAnswer } from '#ctld/api/balancer-answer.ts'
 import { anInstance } from '#test/fakes/ctld.ts'
 
 test('the types of the CLI are those of the API', () => {
@@ -24,6 +26,7 @@ test('the types of the CLI are those of the API', () => {
   expectTypeOf<ServiceDetail>().toExtend<z.output<typeof api.serviceDetailAnswer>>()
   expectTypeOf<z.output<typeof api.pendingAnswer>>().toExtend<Pending>()
   expectTypeOf<z.output<typeof api.nodeAnswer>>().toExtend<NodeAnswer>()
+  expectTypeOf<z.output<typeof balancerAnswer>>().toExtend<BalancerAnswer>()
   expectTypeOf<z.output<typeof api.frozenAnswer>>().toExtend<Frozen>()
   expectTypeOf<z.output<typeof api.incidentAnswer>>().toExtend<Incident>()
   expectTypeOf<z.output<typeof api.configAnswer>>().toExtend<ConfigAnswer>()
@@ -50,6 +53,10 @@ test('a change of state is a sentence, other events are told with their fields',
   expect(event('node.drained', 'node changed', { node: 'w1' })).toBe('node w1: drained')
   expect(event('node.undrained', 'node changed', { node: 'w1' })).toBe(
     'node w1: takes instances again',
+  )
+  const traffic = { service: 'api', was: 'open', now: 'paused', why: 'for 30 s' }
+  expect(event('service.paused', 'traffic changed', traffic)).toBe(
+    'traffic of api: open -> paused (for 30 s)',
   )
   const deployment = { deployment: 'd-12345678', service: 'api', state: 'deploying', why: '' }
   expect(event('deployment.deploying', 'deployment changed', deployment)).toBe(

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { commands } from '#cli/commands.ts'
 import { run } from '#cli/run.ts'
+import type { ApiOptions } from '#ctld/api/api.io.ts'
 import type { Snapshot } from '#ctld/snapshot.ts'
 import { machineClock } from '#shared/clock.io.ts'
 import { createFakeCtld } from '#test/fakes/ctld.ts'
@@ -32,8 +33,11 @@ export type Running = {
   said(pattern: RegExp): Promise<void>
 }
 
-export async function createTestCli(start: Partial<Snapshot> = {}): Promise<TestCli> {
-  const api = createTestApi({ ctld: createFakeCtld(start), clock: machineClock })
+export async function createTestCli(
+  start: Partial<Snapshot> = {},
+  options: Pick<Partial<ApiOptions>, 'counters'> = {},
+): Promise<TestCli> {
+  const api = createTestApi({ ...options, ctld: createFakeCtld(start), clock: machineClock })
   await api.app.listen({ host: '127.0.0.1', port: 0 })
   onTestFinished(() => api.app.close())
   const { port } = api.app.server.address() as AddressInfo
