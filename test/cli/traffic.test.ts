@@ -1,4 +1,5 @@
-// pause, resume, maintenance and balancer against a fake controller, and where a paused service shows.
+// pause, resume, maintenance and balancer against a fake controller, and where a paused service
+// shows.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'

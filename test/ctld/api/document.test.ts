@@ -36,6 +36,9 @@ test('docs/api.md has a row for every route, with its tokens, and for no other',
 })
 
 test('the limits that docs/api.md names are those of the code', () => {
+  const [least, most, usual] = [PAUSE_MIN, PAUSE_MAX, PAUSE_DEFAULT].map((text) =>
+    durationText(durationMs(text)),
+  )
   const sentences = [
     `more than ${FAILED_LOGINS_MAX} wrong tokens`,
     `| \`wait\` | ${WAIT_MS_MAX / 1_000} s |`,
@@ -46,7 +49,7 @@ test('the limits that docs/api.md names are those of the code', () => {
     `| image | ${DOOR_LIMITS.archiveBytesMax / 1024 ** 2} MiB packed |`,
     `| JSON body | ${DOOR_LIMITS.jsonBytesMax / 1024 ** 2} MiB, ${DEPTH_MAX} levels; a report ${WIRE_BODY_BYTES_MAX / 1024 ** 2} MiB |`,
     `| page of a service in maintenance | ${PAGE_BYTES_MAX / 1024} KiB, all together ${PAGES_BYTES_MAX / 1024} KiB |`,
-    `| pause of a service | ${durationText(durationMs(PAUSE_MIN))} to ${PAUSE_MAX.replace('m', ' min')}, by default ${durationText(durationMs(PAUSE_DEFAULT))} |`,
+    `| pause of a service | ${least} to ${most}, by default ${usual} |`,
     `| metrics | ${SERVICES_MAX} services, ${INSTANCES_MAX} instances, ${CODES_MAX} statuses each |`,
     `| configuration text | ${DOCUMENT_BYTES_MAX / 1024} KiB |`,
   ]
