@@ -16,6 +16,8 @@ import { openSession } from './session.ts'
 /** As bin/tucano_balancer starts it. */
 const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=16']
 
+let isEnding = false
+
 async function measure(options: Options, startedAt: number): Promise<BalancerReport> {
   const { proxies, times, quick } = options
   refuseMissing(proxies)
@@ -34,7 +36,7 @@ async function measure(options: Options, startedAt: number): Promise<BalancerRep
     beginBefore: quick ? startedAt + QUICK_BEGINS_MAX_MS : Number.POSITIVE_INFINITY,
     say,
   })
-  await session.endProxies()
+  const faults = await session.endProxies()
   return {
     machine: { ...machine, isPinned: session.isPinned },
     settings: times,
@@ -42,7 +44,7 @@ async function measure(options: Options, startedAt: number): Promise<BalancerRep
     cases: resultsOf(samples),
     ratios: ratiosOf(samples),
     aims: aimsOf(samples),
-    failures: failuresOf(samples),
+    failures: { ...failuresOf(samples), ...Object.fromEntries(faults.map((why) => [why, 1])) },
   }
 }
 
@@ -58,6 +60,7 @@ function endOnSignal(session: AsyncDisposable): void {
     ['SIGTERM', 143],
   ] as const) {
     process.once(signal, async () => {
+      isEnding = true
       await session[Symbol.asyncDispose]()
       process.exit(code)
     })
@@ -81,6 +84,8 @@ async function main(): Promise<void> {
     }
     if (options.isWhole) writeDocs(report)
   } catch (error) {
+    // What is ended in the middle of its work complains.
+    if (isEnding) return
     const isUsage = error instanceof TucanoError && error.code === 'usage'
     console.error(isUsage ? `${messageOf(error)}\n\n${USAGE}` : error)
     process.exitCode = exitCodeOf(error)

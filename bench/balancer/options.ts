@@ -12,8 +12,9 @@ export const USAGE = `node bench/balancer/main.ts [options]
   --proxies A,B    of ${proxyNames.join(', ')}
   --rounds N       default ${WHOLE.rounds}
   --seconds N      for each case, proxy and round; default ${WHOLE.ms / 1_000}
-  --node-flags F   for ours, in place of those in bin/tucano_balancer; separated by spaces
-A whole run writes its table and picture into docs/; a run with --quick, --only or --proxies does not.`
+  --node-flags=F   for ours, in place of those in bin/tucano_balancer; separated by spaces
+A whole run writes its table and picture into docs/; one with --quick, --only or --proxies
+does not.`
 
 const ROUNDS_MAX = 100
 const SECONDS_MAX = 600

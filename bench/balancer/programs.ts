@@ -8,7 +8,7 @@ import type { ProxyName } from './proxies.ts'
 
 const INSTALL = 'apt-get install haproxy nginx-light caddy'
 /** Where servers are, and not in everyone's PATH. */
-const FOLDERS_OF_SERVERS = ['/usr/sbin', '/sbin']
+export const FOLDERS_OF_SERVERS: readonly string[] = ['/usr/sbin', '/sbin']
 const VERSION_WORD: Partial<Record<ProxyName, string>> = {
   haproxy: '-v',
   nginx: '-v',

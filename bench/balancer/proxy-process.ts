@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { FOLDERS_OF_SERVERS } from './programs.ts'
 import { accessLogOf, launchOf, type ProxyName, type Setting } from './proxies.ts'
 
 export type RunningProxy = {
@@ -37,7 +38,7 @@ export async function startProxy(
   const [program = '', ...words] = [...pin, ...command]
   const child = spawn(program, words, {
     stdio: ['ignore', out, err],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, PATH: `${process.env.PATH}:${FOLDERS_OF_SERVERS.join(':')}` },
   })
   closeSync(out)
   closeSync(err)

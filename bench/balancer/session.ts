@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { checkLog } from './access-log.ts'
+import { faultOfLog } from './access-log.ts'
 import type { Found, Job } from './load/job.ts'
 import type { LoadNews } from './load/main.ts'
 import { programPath } from './programs.ts'
@@ -18,8 +18,8 @@ export type Session = AsyncDisposable & {
   isPinned: boolean
   run(job: Omit<Job, 'port' | 'pid'>, proxy: RunningProxy): Promise<Found>
   proxyOf(name: ProxyName, accessLog: boolean): RunningProxy
-  /** Ends the proxies, so that their access logs are whole, and rejects when one is not. */
-  endProxies(): Promise<void>
+  /** Ends the proxies, so that their access logs are whole; what is wrong with those. */
+  endProxies(): Promise<string[]>
 }
 
 const PROXY_CORE = '0'
@@ -88,7 +88,12 @@ export async function openSession(wanted: {
     },
     async endProxies() {
       await stopAll()
-      for (const { name, path, requests } of logs.values()) await checkLog(name, path, requests)
+      const faults: string[] = []
+      for (const { name, path, requests } of logs.values()) {
+        const fault = await faultOfLog(path, requests)
+        if (fault !== undefined) faults.push(`${name}: ${fault}`)
+      }
+      return faults
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
