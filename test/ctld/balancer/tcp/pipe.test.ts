@@ -288,6 +288,15 @@ test('a cut ends both, and neither takes it for an end', async () => {
   cut()
 })
 
+test('a cut in the moment of an end closes both all the same', async () => {
+  const { port, joined } = await tunnel(await echo())
+  const socket = client(port)
+  const { client: accepted, cut, ended } = await joined()
+  accepted.once('end', () => process.nextTick(cut))
+  socket.end()
+  expect(await ended).toMatchObject({ endedBy: 'balancer', how: 'cut' })
+})
+
 type Told = { bytes: number; hash: string }
 
 /** Pieces of 1 byte to 300 KiB, all of the seed's own pattern; then the end. */

@@ -1,0 +1,406 @@
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import {
+  serveTcp,
+  type TcpEnding,
+  type TcpPorts,
+  TRIES_MAX,
+} from '#ctld/balancer/data-plane/tcp/tcp-session.io.ts'
+import type { Route } from '#ctld/ports.ts'
+import { machineClock } from '#shared/clock.io.ts'
+import type { Clock } from '#shared/ports.ts'
+import { deadPort, route as routeTo, target } from '#test/ctld/balancer/rig.ts'
+import { createManualClock } from '#test/helpers/manual-clock.ts'
+import { client, door, echo, errorOf, program, readAll, readBytes } from './tcp-rig.ts'
+
+type Upstream = { instance: string; target: { host: string; port: number }; inFlight: number }
+
+type Service = Awaited<ReturnType<typeof service>>
+
+/** A service at a door: chooses the first instance that is not tried and not full. */
+async function service(
+  ports: number[],
+  more: Partial<Route> & { clock?: Clock; waitersMax?: number } = {},
+) {
+  const { clock = machineClock, waitersMax = 10, ...rest } = more
+  let route: Route | undefined
+  let upstreams: Upstream[] = []
+  const waiting = new Set<() => void>()
+  const notices: string[] = []
+  const endings: TcpEnding[] = []
+  const endingsWanted: ((ending: TcpEnding) => void)[] = []
+  const sessions: { cut(): void; socket: Socket }[] = []
+  const arrived = Promise.withResolvers<void>()
+  const wakeAll = () => {
+    for (const wake of [...waiting]) {
+      waiting.delete(wake)
+      wake()
+    }
+  }
+  const publish = (ports: number[], change: Partial<Route> = {}) => {
+    const targets = ports.map((port, index) => target(`i${index}`, port))
+    route = routeTo(targets, { service: 'db', protocol: 'tcp', holdMs: 5_000, ...rest, ...change })
+    upstreams = targets.map((one) => ({ instance: one.instance, target: one, inFlight: 0 }))
+    wakeAll()
+  }
+  publish(ports)
+
+  const seam: TcpPorts<Upstream> = {
+    clock,
+    route: () => route,
+    claim(tried) {
+      const isFree = (one: Upstream) =>
+        !tried.has(one) && (route?.inFlightMax === 0 || one.inFlight < (route?.inFlightMax ?? 0))
+      const chosen = upstreams.find(isFree)
+      if (chosen !== undefined) chosen.inFlight += 1
+      return chosen
+    },
+    release(upstream) {
+      upstream.inFlight -= 1
+      wakeAll()
+    },
+    succeeded: ({ instance }) => notices.push(`succeeded ${instance}`),
+    unreachable: ({ instance }, error) => notices.push(`unreachable ${instance}: ${error}`),
+    wait(wake) {
+      if (waiting.size >= waitersMax) return undefined
+      waiting.add(wake)
+      return () => waiting.delete(wake)
+    },
+    done(ending) {
+      const wanted = endingsWanted.shift()
+      if (wanted === undefined) endings.push(ending)
+      else wanted(ending)
+    },
+  }
+  const port = await door(
+    (socket) => {
+      sessions.push({ ...serveTcp(socket, seam), socket })
+      arrived.resolve()
+    },
+    { pauseOnConnect: true },
+  )
+  return {
+    port,
+    publish,
+    notices,
+    sessions,
+    arrived: arrived.promise,
+    waiting,
+    withdraw() {
+      route = undefined
+      wakeAll()
+    },
+    inFlight: () => upstreams.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    ending(): Promise<TcpEnding> {
+      const ending = endings.shift()
+      if (ending !== undefined) return Promise.resolve(ending)
+      return new Promise((tell) => endingsWanted.push(tell))
+    },
+  }
+}
+
+describe('a session', () => {
+  test('goes to an instance and is told when it has ended', async () => {
+    const { port, ending, notices, inFlight } = await service([await echo()])
+    const socket = client(port)
+    socket.end('hello')
+    expect(String(await readAll(socket))).toBe('hello')
+    expect(await ending()).toEqual({
+      service: 'db',
+      instance: 'i0',
+      endedBy: 'client',
+      phase: 'tunnel',
+      how: 'end',
+      queueMs: 0,
+      connectMs: expect.any(Number),
+      totalMs: expect.any(Number),
+      bytesIn: 5,
+      bytesOut: 5,
+      retries: 0,
+    })
+    expect(notices).toEqual(['succeeded i0'])
+    expect(inFlight()).toBe(0)
+  })
+
+  test('may begin with what the program says', async () => {
+    const { port } = await service([await program((socket) => void socket.write('220 ready'))])
+    expect(await readBytes(client(port), 9)).toBe('220 ready')
+  })
+
+  test('counts as one in flight until it ends', async () => {
+    const { port, ending, inFlight } = await service([await echo()])
+    const socket = client(port)
+    socket.write('x')
+    await readBytes(socket, 1)
+    expect(inFlight()).toBe(1)
+    socket.destroy()
+    await ending()
+    expect(inFlight()).toBe(0)
+  })
+
+  test('goes on when its instance leaves the table, and when the route goes', async () => {
+    const { port, publish, withdraw } = await service([await echo()])
+    const socket = client(port)
+    socket.write('x')
+    await readBytes(socket, 1)
+    publish([])
+    withdraw()
+    socket.write('still')
+    expect(await readBytes(socket, 5)).toBe('still')
+  })
+
+  test('ends when it is idle for too long', async () => {
+    const clock = createManualClock()
+    const { port, ending, inFlight } = await service([await echo()], { clock, idleMs: 1_000 })
+    const socket = client(port)
+    socket.write('x')
+    await readBytes(socket, 1)
+    for (let quarter = 0; quarter < 6; quarter += 1) clock.advance(250)
+    expect(await ending()).toMatchObject({ endedBy: 'balancer', phase: 'tunnel', how: 'idle' })
+    expect(inFlight()).toBe(0)
+  })
+
+  test('can be cut', async () => {
+    const { port, ending, sessions, inFlight } = await service([await echo()])
+    const socket = client(port)
+    socket.write('x')
+    await readBytes(socket, 1)
+    const error = errorOf(socket)
+    sessions[0]?.cut()
+    expect(await error).toBe('ECONNRESET')
+    expect(await ending()).toMatchObject({ endedBy: 'balancer', phase: 'tunnel', how: 'cut' })
+    expect(inFlight()).toBe(0)
+  })
+})
+
+describe('PROXY protocol', () => {
+  test('version 1 tells the program its client, before anything else', async () => {
+    const to = await program((socket) => {
+      readAll(socket).then((got) => socket.end(got))
+    })
+    const { port } = await service([to], { proxyProtocol: 'v1' })
+    const socket = client(port)
+    await once(socket, 'connect')
+    const { localPort } = socket
+    socket.end('hello')
+    const got = String(await readAll(socket))
+    expect(got).toBe(`PROXY TCP4 127.0.0.1 127.0.0.1 ${localPort} ${port}\r\nhello`)
+  })
+
+  test('version 2 does so in bytes', async () => {
+    const to = await program((socket) => {
+      readAll(socket).then((got) => socket.end(got))
+    })
+    const { port } = await service([to], { proxyProtocol: 'v2' })
+    const socket = client(port)
+    await once(socket, 'connect')
+    const localPort = socket.localPort ?? 0
+    socket.end('hello')
+    const got = await readAll(socket)
+    expect(got.subarray(0, 16).toString('hex')).toBe('0d0a0d0a000d0a515549540a2111000c')
+    expect([...got.subarray(16, 24)]).toEqual([127, 0, 0, 1, 127, 0, 0, 1])
+    expect([got.readUInt16BE(24), got.readUInt16BE(26)]).toEqual([localPort, port])
+    expect(got.subarray(28).toString()).toBe('hello')
+  })
+
+  test('is not counted as bytes of the client', async () => {
+    const { port, ending } = await service([await echo()], { proxyProtocol: 'v1' })
+    const socket = client(port)
+    socket.end('hello')
+    await readAll(socket)
+    expect((await ending()).bytesIn).toBe(5)
+  })
+})
+
+describe('an instance that cannot be reached', () => {
+  test('is told, and the next one is tried; nothing of the client is lost', async () => {
+    const dead = await deadPort()
+    const { port, ending, notices } = await service([dead, dead, await echo()])
+    const socket = client(port)
+    socket.end('hello')
+    expect(String(await readAll(socket))).toBe('hello')
+    expect(await ending()).toMatchObject({ instance: 'i2', retries: 2, how: 'end' })
+    expect(notices).toEqual([
+      `unreachable i0: connect ECONNREFUSED 127.0.0.1:${dead}`,
+      `unreachable i1: connect ECONNREFUSED 127.0.0.1:${dead}`,
+      'succeeded i2',
+    ])
+  })
+
+  test('is given up after its time', async () => {
+    const clock = createManualClock()
+    const { port, sessions, arrived, ending, notices } = await service([await echo()], {
+      clock,
+      connectMs: 300,
+      holdMs: 0,
+    })
+    // The clock is ahead of the connection: no event of it has come yet.
+    arrived.then(() => clock.advance(300))
+    const error = errorOf(client(port))
+    expect(await ending()).toMatchObject({
+      instance: 'i0',
+      endedBy: 'balancer',
+      how: 'error',
+      error: 'no instance could be had (no connection within 300 ms)',
+    })
+    expect(notices).toEqual(['unreachable i0: no connection within 300 ms'])
+    expect(await error).toBe('ECONNRESET')
+    expect(sessions[0]?.socket.bytesRead).toBe(0)
+  })
+
+  test(`is one of ${TRIES_MAX} at most, each tried once`, async () => {
+    const dead = await deadPort()
+    const { port, ending, notices, inFlight } = await service(new Array(20).fill(dead))
+    const error = errorOf(client(port))
+    expect(await ending()).toMatchObject({
+      endedBy: 'balancer',
+      how: 'error',
+      retries: TRIES_MAX - 1,
+      error: 'no instance could be had (ECONNREFUSED)',
+    })
+    expect(new Set(notices).size).toBe(TRIES_MAX)
+    expect(inFlight()).toBe(0)
+    expect(await error).toBe('ECONNRESET')
+  })
+
+  test('may be reached again when the table has changed', async () => {
+    const { port, publish, waiting, arrived, ending } = await service([await deadPort()])
+    const socket = client(port)
+    socket.end('hello')
+    await arrived
+    while (waiting.size === 0) await turn()
+    publish([await echo()])
+    expect(String(await readAll(socket))).toBe('hello')
+    expect(await ending()).toMatchObject({ instance: 'i0', retries: 1, how: 'end' })
+  })
+})
+
+describe('a session that cannot begin', () => {
+  const blocked: [string, Partial<Route>, string][] = [
+    ['no instance is there', { holdMs: 700 }, 'no instance could be had'],
+    ['the service is paused', { traffic: 'paused', pauseMs: 700 }, 'the service is paused'],
+  ]
+  test.each(blocked)('waits while %s, and no longer than it may', async (_, change, error) => {
+    const clock = createManualClock()
+    const { port, ending, arrived, waiting } = await service([], { clock, ...change })
+    const gone = errorOf(client(port))
+    await arrived
+    clock.advance(699)
+    expect(waiting.size).toBe(1)
+    clock.advance(1)
+    expect(await ending()).toMatchObject({
+      endedBy: 'balancer',
+      phase: 'queue',
+      how: 'error',
+      queueMs: 700,
+      error,
+    })
+    expect(await gone).toBe('ECONNRESET')
+    expect([waiting.size, clock.timers()]).toEqual([0, 0])
+  })
+
+  test.each(blocked)('is served when it waited while %s and that is over', async (_, change) => {
+    const clock = createManualClock()
+    const { port, publish, ending, arrived } = await service([], { clock, ...change })
+    const socket = client(port)
+    socket.end('hello')
+    await arrived
+    clock.advance(300)
+    publish([await echo()], { traffic: 'open' })
+    expect(String(await readAll(socket))).toBe('hello')
+    expect(await ending()).toMatchObject({ queueMs: 300, how: 'end' })
+  })
+
+  test('waits while every instance is full, and goes on when a session ends', async () => {
+    const { port, waiting } = await service([await echo()], { inFlightMax: 1 })
+    const first = client(port)
+    first.write('x')
+    await readBytes(first, 1)
+    const second = client(port)
+    second.write('y')
+    while (waiting.size === 0) await turn()
+    first.end()
+    expect(await readBytes(second, 1)).toBe('y')
+  })
+
+  test('is refused when too many wait already', async () => {
+    const { port, ending } = await service([], { waitersMax: 0 })
+    const gone = errorOf(client(port))
+    expect(await ending()).toMatchObject({ phase: 'queue', error: 'too many sessions wait' })
+    expect(await gone).toBe('ECONNRESET')
+  })
+
+  test('is refused at once in maintenance', async () => {
+    const { port, ending } = await service([await echo()], { traffic: 'maintenance' })
+    const gone = errorOf(client(port))
+    expect(await ending()).toMatchObject({ queueMs: 0, error: 'the service is in maintenance' })
+    expect(await gone).toBe('ECONNRESET')
+  })
+
+  test('is refused when its route goes', async () => {
+    const { port, ending, arrived, withdraw } = await service([])
+    const gone = errorOf(client(port))
+    await arrived
+    withdraw()
+    expect(await ending()).toMatchObject({ error: 'the service has no route any more' })
+    expect(await gone).toBe('ECONNRESET')
+  })
+
+  test.each(['waits', 'connects'])(
+    'leaves nothing behind when it is cut while it %s',
+    async (what) => {
+      const clock = createManualClock()
+      const made = await service(what === 'waits' ? [] : [await echo()], { clock })
+      const { port, sessions, ending, waiting, arrived, inFlight } = made
+      arrived.then(() => sessions[0]?.cut())
+      const gone = errorOf(client(port))
+      const phase = what === 'waits' ? 'queue' : 'connect'
+      expect(await ending()).toMatchObject({ endedBy: 'balancer', how: 'cut', phase })
+      expect(await gone).toBe('ECONNRESET')
+      expect([waiting.size, clock.timers(), inFlight()]).toEqual([0, 0, 0])
+    },
+  )
+})
+
+test('1,000 sessions, whatever their end, leave no socket open', async () => {
+  const { port, ending, inFlight, sessions } = await service([await deadPort(), await echo()])
+  await one(port, 0, sessions)
+  await ending()
+  const before = openSockets()
+  for (let round = 0; round < 20; round += 1) {
+    const round50 = Array.from({ length: 50 }, (_, index) => one(port, index, sessions))
+    await Promise.all([...round50, ...round50.map(() => ending())])
+  }
+  while (openSockets() > before) await turn()
+  expect(openSockets()).toBeLessThanOrEqual(before)
+  expect(inFlight()).toBe(0)
+})
+
+async function one(port: number, kind: number, sessions: Service['sessions']): Promise<void> {
+  const socket = client(port)
+  socket.write('x'.repeat(kind * 100 + 1))
+  await readBytes(socket, 1)
+  if (kind % 4 === 0) socket.end()
+  else if (kind % 4 === 1) socket.destroy()
+  else if (kind % 4 === 2) socket.resetAndDestroy()
+  else sessionOf(socket, sessions).cut()
+  socket.resume()
+  if (!socket.closed) await new Promise((tell) => socket.once('close', tell))
+}
+
+/** A port is used again soon: the last one it is. */
+function sessionOf(socket: Socket, sessions: Service['sessions']): { cut(): void } {
+  const session = sessions.findLast((one) => one.socket.remotePort === socket.localPort)
+  if (session === undefined) throw new Error(`no session from port ${socket.localPort}`)
+  return session
+}
+
+function openSockets(): number {
+  return readdirSync('/proc/self/fd').length
+}
+
+function turn(): Promise<void> {
+  return new Promise((next) => setImmediate(next))
+}
