@@ -12,13 +12,17 @@ import { closeDoor } from '#shared/http-door.io.ts'
 import { machineDice, machineIds } from '#shared/ids.io.ts'
 import { createLog } from '#shared/log.io.ts'
 import { portTaken } from '#shared/port-holder.io.ts'
-import type { Log } from '#shared/ports.ts'
+import type { Log, LogLevel } from '#shared/ports.ts'
 import { readSecret, readText, readTopologyText } from '#shared/read-config.io.ts'
 import { controllerOf } from '#shared/topology.ts'
 import { createAgentClient } from './agent-manager/agent-client.io.ts'
 import { createMachines } from './agent-manager/machines.io.ts'
 import { createApi } from './api/api.io.ts'
-import { createProxyDataPlane } from './balancer/data-plane/proxy.io.ts'
+import {
+  balancerSettings,
+  createDataPlaneClient,
+  type DataPlaneClient,
+} from './balancer/data-plane-client.io.ts'
 import { watchConfigFile, writeConfigFile } from './config-manager/config-file.io.ts'
 import { readOrMakeToken } from './config-manager/tokens.io.ts'
 import { createCtld } from './ctld.ts'
@@ -35,6 +39,7 @@ Usage: tucano_ctld --config topology.yaml [options]
   -c, --config FILE     the controller's configuration (see topology.example.yaml)
       --check           check the configuration, say all that is wrong, and exit
       --allow-nonlocal  start although the controller's ip is not one of this machine
+      --adopt-balancer  never start tucano_balancer: wait for the one that its own unit runs
       --log-level LEVEL debug, info (default), warn, error or silent
   -h, --help            this text
   -V, --version         the version
@@ -42,9 +47,7 @@ Usage: tucano_ctld --config topology.yaml [options]
 Exit: 0 stopped in order or checked, 1 failed, 2 wrong usage or configuration.
 `
 
-/** How long requests in flight may take to end when the controller stops. */
-const CLOSE_MS = 30_000
-/** The same for requests to the API, after those: together less than a stop may take. */
+/** How long requests to the API may take to end when the controller stops. */
 const API_CLOSE_MS = 5_000
 /** Between two looks for images that no service uses any more. */
 const PRUNE_MS = 600_000
@@ -52,7 +55,10 @@ const PRUNE_MS = 600_000
 await runDaemon('tucano_ctld', main)
 
 async function main(): Promise<void> {
-  const options = parseDaemonArgs(process.argv.slice(2), 'tucano_ctld', ['allow-nonlocal'])
+  const options = parseDaemonArgs(process.argv.slice(2), 'tucano_ctld', [
+    'allow-nonlocal',
+    'adopt-balancer',
+  ])
   if (options.help || options.version) {
     process.stdout.write(options.help ? HELP : `${VERSION}\n`)
     return
@@ -67,10 +73,18 @@ async function main(): Promise<void> {
     return
   }
   const log = createLog('tucano_ctld', options.logLevel)
-  await serve({ file, text, config, log })
+  const mayStartBalancer = !options.switches.has('adopt-balancer')
+  await serve({ file, text, config, log, logLevel: options.logLevel, mayStartBalancer })
 }
 
-type Given = { file: string; text: string; config: ControllerConfig; log: Log }
+type Given = {
+  file: string
+  text: string
+  config: ControllerConfig
+  log: Log
+  logLevel: LogLevel
+  mayStartBalancer: boolean
+}
 type Edges = Awaited<ReturnType<typeof openEdges>>
 
 async function serve(given: Given): Promise<void> {
@@ -90,29 +104,29 @@ async function serve(given: Given): Promise<void> {
     counters: () => dataPlane.counters(),
     isStarted: () => isStarted,
   })
-  await ctld.start()
+  await withDataPlane(dataPlane, config, () => ctld.start())
   isStarted = true
-  const balancerPort = await named(config.balancer, 'balancer', () => dataPlane.listen())
   await named(config.api, 'api', () => api.listen({ host: config.api.host, port: config.api.port }))
   opened.use(watchFile(file, ctld, log))
   opened.use(pruneImages(ctld, images, log))
   for (const [name, { isNew }] of Object.entries({ admin, agent })) {
     if (isNew) log.info({ role: name }, 'made a new token file')
   }
-  const address = { host: config.api.host, port: config.api.port, balancer: balancerPort.port }
+  const address = { host: config.api.host, port: config.api.port, balancer: config.balancer.port }
   log.info({ ...address, version: VERSION, pid: process.pid }, 'controller started')
 
   const kept = opened.move()
   stopOnSignal(async () => {
-    log.info({}, 'controller stops; programs and agents run on')
-    await dataPlane.close(CLOSE_MS)
+    log.info({}, 'controller stops; programs, agents and the balancer run on')
+    dataPlane.close()
     await closeDoor(api, API_CLOSE_MS)
     await ctld.stop()
     await kept.disposeAsync()
   })
 }
 
-async function openEdges({ config, log }: Given, opened: AsyncDisposableStack) {
+async function openEdges(given: Given, opened: AsyncDisposableStack) {
+  const { config, log, logLevel, mayStartBalancer } = given
   const store = await openStore({ folder: config.store.folder })
   opened.defer(() => store.close())
   return {
@@ -121,14 +135,14 @@ async function openEdges({ config, log }: Given, opened: AsyncDisposableStack) {
     agent: await readOrMakeToken(config.api.agent_token),
     images: await openImageStore({ folder: join(config.store.folder, 'images'), log }),
     mailer: await createChangingMailer(config, log),
-    dataPlane: createProxyDataPlane({
-      host: config.balancer.host,
-      port: config.balancer.port,
-      trustedProxies: config.balancer.trusted_proxies,
-      log,
+    dataPlane: createDataPlaneClient({
+      folder: join(config.store.folder, 'balancer'),
+      settings: balancerSettings(config),
+      mayStart: mayStartBalancer,
       clock: machineClock,
-      ids: machineIds,
-      dice: machineDice,
+      log,
+      logLevel,
+      version: VERSION,
     }),
   }
 }
@@ -152,7 +166,10 @@ function ctldOn(edges: Edges, { file, text, config, log }: Given): Ctld {
       config,
       parse: (changed) => readTopologyText(changed, file),
       write: (changed) => writeConfigFile(file, changed),
-      applied: (changed) => mailer.change(changed),
+      applied(changed) {
+        mailer.change(changed)
+        dataPlane.change(balancerSettings(changed))
+      },
       onBug(error) {
         log.error({ error: error instanceof Error ? error.stack : error }, 'internal error')
         process.exit(1)
@@ -175,6 +192,25 @@ function refuseForeignAddress(config: ControllerConfig): void {
   )
 }
 
+/**
+ * The data plane is there before the first plan: it says which instances still have requests from
+ * before this start. It serves by this controller's table when this resolves.
+ */
+async function withDataPlane(
+  dataPlane: DataPlaneClient,
+  config: ControllerConfig,
+  start: () => Promise<void>,
+): Promise<void> {
+  try {
+    await dataPlane.connect()
+    await start()
+    await named(config.balancer, 'balancer', () => dataPlane.opened())
+  } catch (error) {
+    dataPlane.abandon()
+    throw error
+  }
+}
+
 async function named<T>(
   address: { host: string; port: number },
   key: string,
@@ -183,6 +219,7 @@ async function named<T>(
   try {
     return await listen()
   } catch (cause) {
+    if (cause instanceof TucanoError) throw cause
     throw await portTaken(`${key}.port`, address, cause)
   }
 }
