@@ -9,7 +9,14 @@ import type {
   InstanceCounters,
   ServiceCounters,
 } from '#ctld/balancer/data-plane/counters.ts'
-import { type Family, histogramSamples, type Sample, summarySamples } from './exposition.ts'
+import {
+  type Family,
+  histogramSamples,
+  type Labels,
+  labelsOf,
+  type Sample,
+  summarySamples,
+} from './exposition.ts'
 
 export const SERVICES_MAX = 1_000
 export const INSTANCES_MAX = 10_000
@@ -20,14 +27,16 @@ const US = 1_000_000
 const bounds = HISTOGRAM_BOUNDS_US.map((us) => us / US)
 
 type Type = 'counter' | 'gauge'
-type Service = { name: string; counters: ServiceCounters }
-type Instance = { service: string; name: string; counters: InstanceCounters }
+type Service = { name: string; labels: Labels; counters: ServiceCounters }
+type Instance = { name: string; labels: Labels; counters: InstanceCounters }
 
 /** undefined: the data plane could not be asked; then only that is told. */
 export function balancerFamilies(counters: DataPlaneCounters | undefined): Family[] {
   const up = single('up', 'gauge', 'Whether the data plane answered', counters ? 1 : 0)
   if (counters === undefined) return [up]
-  const all = Object.entries(counters.services).map(([name, own]) => ({ name, counters: own }))
+  const all = Object.entries(counters.services).map(([name, own]) => {
+    return { name, labels: labelsOf({ service: name }), counters: own }
+  })
   const services = all.sort(byName).slice(0, SERVICES_MAX)
   const known = services.flatMap(instancesOf)
   const instances = known.slice(0, INSTANCES_MAX)
@@ -53,20 +62,20 @@ function planeFamilies({ startedAt, tableVersion, loops, ...counters }: DataPlan
       name: 'tucano_balancer_rejected_requests_total',
       type: 'counter' as const,
       help: 'Requests that belong to no service or are no HTTP, by status',
-      samples: codesOf({}, counters.rejected),
+      samples: codesOf('', counters.rejected),
     },
   ]
 }
 
 function serviceFamilies(services: readonly Service[]): Family[] {
   const plain = (name: string, type: Type, help: string, of: (own: ServiceCounters) => number) =>
-    family(`service_${name}`, type, help, services, ({ name: service, counters }) => [
-      { labels: { service }, value: of(counters) },
+    family(`service_${name}`, type, help, services, ({ labels, counters }) => [
+      { labels, value: of(counters) },
     ])
   const seconds = (name: string, help: string, of: (own: ServiceCounters) => Histogram) =>
-    family(`service_${name}`, 'histogram', help, services, ({ name: service, counters }) => {
+    family(`service_${name}`, 'histogram', help, services, ({ labels, counters }) => {
       const { counts, sumUs } = of(counters)
-      return histogramSamples({ service }, { bounds, counts, sum: sumUs / US })
+      return histogramSamples(labels, { bounds, counts, sum: sumUs / US })
     })
   return [
     family(
@@ -74,7 +83,7 @@ function serviceFamilies(services: readonly Service[]): Family[] {
       'counter',
       'Requests by status; 101: tunnels, 0: the client left before an answer',
       services,
-      ({ name: service, counters }) => codesOf({ service }, counters.statuses),
+      ({ labels, counters }) => codesOf(labels, counters.statuses),
     ),
     seconds('request_duration_seconds', "From a request's head to its answer's end", (own) => {
       return own.total
@@ -88,7 +97,7 @@ function serviceFamilies(services: readonly Service[]): Family[] {
       'counter',
       'Requests that did not end well, by who ended them and in which phase',
       services,
-      ({ name: service, counters }) => endingsOf(service, counters.endings),
+      ({ labels, counters }) => endingsOf(labels, counters.endings),
     ),
     plain('retries_total', 'counter', 'Requests sent to another instance', (own) => own.retries),
     plain('retries_denied_total', 'counter', 'Retries over the budget', (own) => own.retriesDenied),
@@ -102,8 +111,8 @@ function serviceFamilies(services: readonly Service[]): Family[] {
 
 function instanceFamilies(instances: readonly Instance[]): Family[] {
   const plain = (name: string, type: Type, help: string, of: (own: InstanceCounters) => number) =>
-    family(`instance_${name}`, type, help, instances, ({ service, name: instance, counters }) => [
-      { labels: { service, instance }, value: of(counters) },
+    family(`instance_${name}`, type, help, instances, ({ labels, counters }) => [
+      { labels, value: of(counters) },
     ])
   return [
     plain('requests_total', 'counter', 'Requests sent to it', (own) => own.requests),
@@ -131,8 +140,8 @@ function instanceFamilies(instances: readonly Instance[]): Family[] {
       'summary',
       'How long it took to connect',
       instances,
-      ({ service, name: instance, counters: { connect } }) =>
-        summarySamples({ service, instance }, connect.sumUs / US, connect.count),
+      ({ labels, counters: { connect } }) =>
+        summarySamples(labels, connect.sumUs / US, connect.count),
     ),
   ]
 }
@@ -142,36 +151,38 @@ function leftOut(counts: Record<string, number>): Family {
     name: 'tucano_metrics_left_out',
     type: 'gauge',
     help: 'What is counted but not listed here, because there is too much of it',
-    samples: Object.entries(counts).map(([what, value]) => ({ labels: { what }, value })),
+    samples: Object.entries(counts).map(([what, value]) => ({ labels: labelsOf({ what }), value })),
   }
 }
 
 /** Those that came most often, and the sum of the others. */
-function codesOf(labels: Record<string, string>, statuses: Record<string, number>): Sample[] {
+function codesOf(labels: Labels, statuses: Record<string, number>): Sample[] {
   const all = Object.entries(statuses).sort(([, left], [, right]) => right - left)
+  const often = all.slice(0, CODES_MAX).sort(([left], [right]) => Number(left) - Number(right))
   const rest = all.slice(CODES_MAX).reduce((sum, [, count]) => sum + count, 0)
-  return [
-    ...all
-      .slice(0, CODES_MAX)
-      .map(([code, value]) => ({ labels: { ...labels, code }, value }))
-      .sort((left, right) => Number(left.labels.code) - Number(right.labels.code)),
-    ...(rest === 0 ? [] : [{ labels: { ...labels, code: 'other' }, value: rest }]),
-  ]
+  const shown = rest === 0 ? often : [...often, ['other', rest] as const]
+  return shown.map(([code, value]) => ({ labels: joined(labels, labelsOf({ code })), value }))
 }
 
 /** `instance head`: who, and in which phase. */
-function endingsOf(service: string, endings: Record<string, number>): Sample[] {
+function endingsOf(labels: Labels, endings: Record<string, number>): Sample[] {
   return Object.entries(endings)
     .slice(0, CODES_MAX)
     .map(([ending, value]) => {
       const [ended_by = '', phase = ''] = ending.split(' ', 2)
-      return { labels: { service, ended_by, phase }, value }
+      return { labels: joined(labels, labelsOf({ ended_by, phase })), value }
     })
 }
 
-function instancesOf({ name: service, counters }: Service): Instance[] {
+function joined(labels: Labels, more: Labels): Labels {
+  return labels === '' ? more : `${labels},${more}`
+}
+
+function instancesOf({ labels, counters }: Service): Instance[] {
   return Object.entries(counters.instances)
-    .map(([name, own]) => ({ service, name, counters: own }))
+    .map(([name, own]) => {
+      return { name, labels: joined(labels, labelsOf({ instance: name })), counters: own }
+    })
     .sort(byName)
 }
 

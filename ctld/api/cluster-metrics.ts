@@ -2,8 +2,9 @@
 // of each service and what runs, incidents and mails.
 
 import type { Snapshot } from '#ctld/snapshot.ts'
+import { compare } from '#shared/compare.ts'
 import { nodeAnswer } from './answers.ts'
-import type { Family, Labels, Sample } from './exposition.ts'
+import { type Family, labelsOf, type Sample } from './exposition.ts'
 import { type ServiceSummary, summarize } from './service-summary.ts'
 
 export function clusterFamilies(snapshot: Snapshot, version: string): Family[] {
@@ -86,15 +87,17 @@ function serviceFamilies(summaries: readonly ServiceSummary[]): Family[] {
 }
 
 /** How many there are of each combination of labels. */
-function countsBy<T>(items: readonly T[], labelsOf: (item: T) => Labels): Sample[] {
-  const groups = Map.groupBy(items, (item) => JSON.stringify(labelsOf(item)))
-  return [...groups].sort().map(([key, group]) => one(JSON.parse(key) as Labels, group.length))
+function countsBy<T>(items: readonly T[], of: (item: T) => Record<string, string>): Sample[] {
+  const groups = Map.groupBy(items, (item) => labelsOf(of(item)))
+  return [...groups]
+    .map(([labels, { length }]) => ({ labels, value: length }))
+    .sort((left, right) => compare(left.labels, right.labels))
 }
 
 function gauge(name: string, help: string, samples: readonly Sample[]): Family {
   return { name: `tucano_${name}`, type: 'gauge', help, samples }
 }
 
-function one(labels: Labels, value: number): Sample {
-  return { labels, value }
+function one(labels: Record<string, string>, value: number): Sample {
+  return { labels: labelsOf(labels), value }
 }

@@ -3,13 +3,20 @@
 
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
-export type Labels = Readonly<Record<string, string>>
+/** `service="api",code="200"`: made once by `labelsOf`, used by many samples. */
+export type Labels = string
 export type Sample = { labels?: Labels; value: number; suffix?: '_bucket' | '_sum' | '_count' }
 export type Family = {
   name: string
   type: 'counter' | 'gauge' | 'histogram' | 'summary'
   help: string
   samples: readonly Sample[]
+}
+
+export function labelsOf(labels: Readonly<Record<string, string>>): Labels {
+  return Object.entries(labels)
+    .map(([key, text]) => `${key}="${escapeLabel(text)}"`)
+    .join(',')
 }
 
 /** A family without samples is left out: there is nothing of it to tell. */
@@ -31,9 +38,10 @@ export function histogramSamples(
   { bounds, counts, sum }: { bounds: readonly number[]; counts: readonly number[]; sum: number },
 ): Sample[] {
   let below = 0
+  const prefix = labels === '' ? '' : `${labels},`
   const buckets = [...bounds, Infinity].map((bound, at): Sample => {
     below += counts[at] ?? 0
-    return { suffix: '_bucket', labels: { ...labels, le: numberText(bound) }, value: below }
+    return { suffix: '_bucket', labels: `${prefix}le="${numberText(bound)}"`, value: below }
   })
   return [
     ...buckets,
@@ -50,9 +58,8 @@ export function summarySamples(labels: Labels, sum: number, count: number): Samp
   ]
 }
 
-function lineOf(name: string, { labels = {}, value, suffix }: Sample): string {
-  const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`)
-  const braces = pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+function lineOf(name: string, { labels = '', value, suffix }: Sample): string {
+  const braces = labels === '' ? '' : `{${labels}}`
   return `${name}${suffix ?? ''}${braces} ${numberText(value)}`
 }
 
@@ -62,6 +69,7 @@ function numberText(value: number): string {
 }
 
 function escapeLabel(text: string): string {
+  if (/^[\w.:-]*$/.test(text)) return text
   return text.replace(/[\\"\n]/g, (sign) => (sign === '\n' ? '\\n' : `\\${sign}`))
 }
 
