@@ -145,7 +145,7 @@ test('a client that leaves ends its request at the instance', async () => {
   controller.abort()
   await left
   rig.publish(route([]))
-  await rig.saw('drained')
+  await rig.saw('emptied')
 })
 
 test('Q09: an instance on a machine that does not answer holds a request up only for connectMs', async () => {

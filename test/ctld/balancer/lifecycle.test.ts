@@ -2,17 +2,7 @@ import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import {
-  ask,
-  createPlane,
-  createRig,
-  deadPort,
-  listening,
-  type Rig,
-  route,
-  target,
-  textOf,
-} from './rig.ts'
+import { ask, createRig, deadPort, listening, type Rig, route, target, textOf } from './rig.ts'
 
 /** A program that answers when told to, and says when a request has come. */
 async function patientProgram(rig: Rig, body: string) {
@@ -40,7 +30,7 @@ test('Q22: an instance that leaves the table finishes its request, then it is dr
   expect(rig.observed).toEqual([])
   old.finish()
   expect(await slow).toMatchObject({ status: 200, body: 'old' })
-  expect(await rig.saw('drained')).toEqual({ kind: 'drained', instance: 'old' })
+  expect(await rig.saw('emptied')).toEqual({ kind: 'emptied', instance: 'old' })
 })
 
 test('Q03: two hundred tables under load cost no request', async () => {
@@ -125,7 +115,7 @@ test('a client that leaves takes all its pipelined requests along', async () => 
   await arrived
   socket.destroy()
   rig.publish(route([]))
-  await rig.saw('drained')
+  await rig.saw('emptied')
   await rig.plane.close(60_000)
 })
 
@@ -192,10 +182,12 @@ test('F36: closing does not wait for ever', async () => {
   await lost
 })
 
-test('listening on a taken port says so', async () => {
+test('a port that another program has is told, and the others serve', async () => {
   await using rig = await createRig()
-  const second = createPlane(rig.port)
-  await expect(second.listen()).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  const taken = await rig.program((_request, response) => response.end('not ours'))
+  await rig.publish(route([], { publicPort: taken.port }))
+  expect(await rig.saw('listener_failed')).toMatchObject({ port: taken.port })
+  expect((await rig.ask('/')).status).toBe(503)
 })
 
 /** The port opens some turns after the table is published, and nobody announces it. */

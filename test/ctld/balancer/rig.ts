@@ -10,10 +10,13 @@ import {
   type Server,
 } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
-import { createProxyDataPlane, type ProxyDataPlane } from '#ctld/balancer/data-plane/proxy.io.ts'
-import type { Observation, Route, Target } from '#ctld/ports.ts'
+import type { DataPlaneCounters } from '#ctld/balancer/data-plane/counters.ts'
+import { createLoop } from '#ctld/balancer/data-plane/loop/loop.io.ts'
+import type { LoopNews, LoopTable, Settings } from '#ctld/balancer/data-plane/loop/loop-table.ts'
+import { createCountsBuffer, SharedCounts } from '#ctld/balancer/data-plane/loop/shared-counts.ts'
+import type { Route, Target } from '#ctld/ports.ts'
 import { machineClock } from '#shared/clock.io.ts'
-import { machineDice, machineIds } from '#shared/ids.io.ts'
+import { machineDice } from '#shared/ids.io.ts'
 import type { Clock, Log } from '#shared/ports.ts'
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} }
@@ -30,29 +33,79 @@ export type Ask = {
 
 export type Rig = Awaited<ReturnType<typeof createRig>>
 
-export function createPlane(port: number, clock: Clock = machineClock): ProxyDataPlane {
-  return createProxyDataPlane({
+export type Plane = ReturnType<typeof createPlane>
+
+/** One loop of the data plane, in this thread. */
+export function createPlane(
+  port: number,
+  clock: Clock = machineClock,
+  more: Partial<Settings> = {},
+) {
+  const listeners: ((news: LoopNews) => void)[] = []
+  const slots: Record<string, number> = {}
+  const settings: Settings = {
     host: '127.0.0.1',
     port,
+    threads: 1,
     trustedProxies: [],
+    accessLog: null,
+    connectionsMax: 10_000,
+    connectionsPerIp: 0,
+    ...more,
+  }
+  let table: LoopTable = { version: 0, settings, routes: [], slots }
+  let ids = 0
+  const bell = { ring() {}, onRing() {} }
+  const buffer = createCountsBuffer(1)
+  const loop = createLoop({
+    index: 0,
+    shared: new SharedCounts({ buffer, column: 0, bell }),
     clock,
     dice: machineDice,
-    ids: machineIds,
     log: silentLog,
+    newRequestId: () => {
+      ids += 1
+      return `request-${ids}`
+    },
+    tell: (news) => {
+      for (const listener of listeners) listener(news)
+    },
   })
+  return {
+    loop,
+    observe: (listener: (news: LoopNews) => void) => void listeners.push(listener),
+    /** Resolves when its ports are open. */
+    publish(routes: Route[], changed: Partial<Settings> = {}): Promise<void> {
+      const instances = routes.flatMap(({ targets }) => targets.map(({ instance }) => instance))
+      for (const instance of instances) slots[instance] ??= Object.keys(slots).length
+      table = {
+        version: table.version + 1,
+        settings: { ...table.settings, ...changed },
+        routes,
+        slots,
+      }
+      return loop.update(table)
+    },
+    port: () => loop.listening()[0]?.port ?? 0,
+    counters: (): DataPlaneCounters => loop.counters(),
+    async close(graceMs: number): Promise<void> {
+      await loop.drain(graceMs)
+      loop.close()
+    },
+  }
 }
 
-export async function createRig(clock: Clock = machineClock) {
+export async function createRig(clock: Clock = machineClock, settings: Partial<Settings> = {}) {
   await using opened = new AsyncDisposableStack()
-  const plane = createPlane(0, clock)
-  const observed: Observation[] = []
-  const waiting: { isIt: (seen: Observation) => boolean; tell: (seen: Observation) => void }[] = []
+  const plane = createPlane(0, clock, settings)
+  const observed: LoopNews[] = []
+  const waiting: { isIt: (seen: LoopNews) => boolean; tell: (seen: LoopNews) => void }[] = []
   plane.observe((seen) => {
     observed.push(seen)
     for (const { isIt, tell } of waiting) if (isIt(seen)) tell(seen)
   })
-  const { port } = await plane.listen()
-  let version = 0
+  await plane.publish([])
+  const port = plane.port()
   opened.defer(() => plane.close(0))
   const stack = opened.move()
 
@@ -60,12 +113,9 @@ export async function createRig(clock: Clock = machineClock) {
     plane,
     port,
     observed,
-    publish(...routes: Route[]): void {
-      version += 1
-      plane.publish({ version, routes })
-    },
+    publish: (...routes: Route[]): Promise<void> => plane.publish(routes),
     /** Resolves at the first such observation, past or future. */
-    saw(kind: Observation['kind']): Promise<Observation> {
+    saw(kind: LoopNews['kind']): Promise<LoopNews> {
       const past = observed.find((seen) => seen.kind === kind)
       if (past !== undefined) return Promise.resolve(past)
       return new Promise((tell) => waiting.push({ isIt: (seen) => seen.kind === kind, tell }))

@@ -8,7 +8,9 @@ async function createEcho() {
   const rig = await createRig()
   const seen: string[] = []
   const program = await rig.program(async (incoming, response) => {
-    const body = await textOf(incoming)
+    // A body that breaks off is what most of these tests are about.
+    const body = await textOf(incoming).catch(() => undefined)
+    if (body === undefined) return
     seen.push(`${incoming.method} ${incoming.url} ${body}`.trim())
     response.end()
   })
@@ -45,11 +47,18 @@ test.each([
     'POST / HTTP/1.0\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
   ],
   ['a space in the target', 'GET /a b HTTP/1.1\r\nHost: api\r\n\r\n'],
-  ['another version', 'GET / HTTP/3.0\r\nHost: api\r\n\r\n'],
 ])('B2: %s is 400, the connection ends, and no program sees it', async (_name, text) => {
   await using echo = await createEcho()
   const received = await echo.rig.raw(`${text}GET /smuggled HTTP/1.1\r\nHost: api\r\n\r\n`)
   expect(statusesOf(received)).toEqual([400])
+  expect(received).toMatch(/connection: close/i)
+  expect(echo.seen).toEqual([])
+})
+
+test('B2: another version is 505, the connection ends, and no program sees it', async () => {
+  await using echo = await createEcho()
+  const received = await echo.rig.raw('GET / HTTP/3.0\r\nHost: api\r\n\r\n')
+  expect(statusesOf(received)).toEqual([505])
   expect(received).toMatch(/connection: close/i)
   expect(echo.seen).toEqual([])
 })

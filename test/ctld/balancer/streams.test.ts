@@ -5,9 +5,6 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { BODY_IDLE_MS } from '#ctld/balancer/data-plane/client-body.io.ts'
-import { machineClock } from '#shared/clock.io.ts'
-import type { Clock } from '#shared/ports.ts'
 import { createRig, deadPort, type Rig, route, target } from './rig.ts'
 
 const MIB = 2 ** 20
@@ -167,7 +164,7 @@ test('Q22: an open WebSocket is a request under way: drained only after it', asy
   socket.send('still here')
   expect(String((await once(socket, 'message'))[0])).toBe('still here')
   socket.close()
-  expect(await rig.saw('drained')).toEqual({ kind: 'drained', instance: 'i1' })
+  expect(await rig.saw('emptied')).toEqual({ kind: 'emptied', instance: 'i1' })
 })
 
 test('a WebSocket goes to another instance when one refuses the connection', async () => {
@@ -207,48 +204,30 @@ test('an offer of another protocol is declined, the request served', async () =>
   expect(await rig.ask('/', { headers })).toMatchObject({ status: 200, body: 'undefined' })
 })
 
-/** Real time, but for the waits for a body: those end when the test says so. */
-function createHastyClock() {
-  const waits = new Set<() => void>()
-  const clock: Clock = {
-    ...machineClock,
-    after(ms, call) {
-      if (ms !== BODY_IDLE_MS) return machineClock.after(ms, call)
-      waits.add(call)
-      return () => void waits.delete(call)
-    },
-  }
-  return { clock, waits, endWaits: () => waits.forEach((call) => void call()) }
-}
-
 test('B2: a client that stops in the middle of its body is answered 408', async () => {
-  const { clock, endWaits } = createHastyClock()
-  await using rig = await createRig(clock)
+  await using rig = await createRig()
   let isCut: () => void = () => {}
   const cut = new Promise<void>((resolve) => {
     isCut = resolve
   })
   const program = await rig.program((incoming) => {
     incoming.once('error', isCut)
-    incoming.once('data', () => endWaits())
   })
-  rig.publish(route([target('i1', program.port)]))
+  rig.publish(route([target('i1', program.port)], { idleMs: 100 }))
   const received = await rig.raw('POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 9\r\n\r\nhalf')
   expect(received).toMatch(/^HTTP\/1\.1 408 .*Connection: close/s)
   await cut
 })
 
 test('a client that takes nothing for too long is cut off, and its instance is free', async () => {
-  const { clock, waits, endWaits } = createHastyClock()
-  await using rig = await createRig(clock)
+  await using rig = await createRig()
   const program = await rig.program((_incoming, response) => {
     Readable.from(zeros(BIG)).pipe(response)
   })
-  rig.publish(route([target('i1', program.port)]))
+  rig.publish(route([target('i1', program.port)], { idleMs: 100 }))
   const [answer] = await once(request(`http://127.0.0.1:${rig.port}/svc/api/`).end(), 'response')
-  while (waits.size === 0) await turns()
-  endWaits()
+  // Nothing is read before the instance is free again: that is what is waited for.
+  rig.publish(route([], { idleMs: 100 }))
+  await rig.saw('emptied')
   await expect(answer.toArray()).rejects.toMatchObject({ code: 'ECONNRESET' })
-  rig.publish(route([]))
-  await rig.saw('drained')
 })

@@ -23,13 +23,15 @@ export type AnswerTo = {
 
 export function problemAnswer({ status, title, detail }: Problem, to: AnswerTo): string {
   const words = STATUS_WORDS[status] ?? 'Error'
-  const body = latin1Of(JSON.stringify({
-    type: 'about:blank',
-    title: title ?? words.toLowerCase(),
-    status,
-    detail,
-    ...(to.requestId === '' ? {} : { request_id: to.requestId }),
-  }))
+  const body = latin1Of(
+    JSON.stringify({
+      type: 'about:blank',
+      title: title ?? words.toLowerCase(),
+      status,
+      detail,
+      ...(to.requestId === '' ? {} : { request_id: to.requestId }),
+    }),
+  )
   const allow = status === 405 ? `Allow: ${METHODS_FORWARDED}\r\n` : ''
   return whole(status, `Content-Type: application/problem+json\r\n${allow}`, body, to)
 }

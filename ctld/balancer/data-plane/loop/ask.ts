@@ -43,6 +43,8 @@ export function askedOf(
     target: strip === '' ? head.target : stripped(head.target, strip),
     strip,
     asUpgrade: protocol !== '',
+    // HTTP/1.1 asks for one, which a client of HTTP/1.0 need not have sent.
+    host: head.host === '' ? route.service : '',
   })
   return {
     method: head.method,
@@ -58,8 +60,7 @@ export function askedOf(
     protocol,
     isSafe: head.isSafe,
     key: route.hash === undefined ? undefined : keyOf(head, route.hash, client),
-    token:
-      route.stickyCookie === undefined ? undefined : cookieOf(head, route.stickyCookie),
+    token: route.stickyCookie === undefined ? undefined : cookieOf(head, route.stickyCookie),
   }
 }
 

@@ -4,10 +4,7 @@
 import type { Socket } from 'node:net'
 import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
 import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
-import {
-  parseRequestHead,
-  type RequestHead,
-} from '#ctld/balancer/data-plane/http1/request-head.ts'
+import { parseRequestHead, type RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { joinSockets } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
 import { findRoute } from '#ctld/balancer/route.ts'
@@ -129,8 +126,14 @@ export class ClientConnection {
   finished(isKept: boolean): void {
     this.#exchange = undefined
     this.#writePending()
-    if (!isKept || this.#engine.isDraining) return this.#sayFarewell()
-    if (this.#socket.writableNeedDrain) return this.#wait('client', IDLE_MS)
+    if (!isKept || this.#engine.isDraining) {
+      this.#sayFarewell()
+      return
+    }
+    if (this.#socket.writableNeedDrain) {
+      this.#wait('client', IDLE_MS)
+      return
+    }
     this.#next()
   }
 
@@ -217,7 +220,10 @@ export class ClientConnection {
         if (this.#waitingFor !== 'head') this.#wait('head', HEAD_MS)
         break
       }
-      if (end < 0) return this.#refuse({ status: requestHead.status, detail: requestHead.reason })
+      if (end < 0) {
+        this.#refuse({ status: requestHead.status, detail: requestHead.reason })
+        return
+      }
       from = end
       this.#begin(requestHead)
     }
@@ -233,7 +239,10 @@ export class ClientConnection {
     const requestId = requestIdOf(head, engine.newRequestId)
     const found = findRoute(engine.index, head.host, head.path, this.#port)
     const lane = found === undefined ? undefined : engine.registry.lane(found.route.service)
-    if (found === undefined || lane === undefined) return this.#unknown(head, requestId)
+    if (found === undefined || lane === undefined) {
+      this.#unknown(head, requestId)
+      return
+    }
     const asked = askedOf(head, this.peer, { route: lane.route, strip: found.strip, requestId })
     const exchange = new Exchange(engine, this, lane, asked)
     this.#exchange = exchange
@@ -254,7 +263,11 @@ export class ClientConnection {
     this.#isReading = false
     this.#engine.journal.rejected(this.peer.address, problem.status, undefined)
     this.text(
-      problemAnswer(problem, { requestId: '', isHead: false, connection: connectionLine(false, 1) }),
+      problemAnswer(problem, {
+        requestId: '',
+        isHead: false,
+        connection: connectionLine(false, 1),
+      }),
     )
     this.#writePending()
     this.#sayFarewell()
@@ -266,21 +279,15 @@ export class ClientConnection {
     const end = upload.take(octets, 0, octets.length)
     this.#socket.uncork()
     if (end < octets.length) this.#rest = octets.subarray(end)
-    switch (upload.state) {
-      case 'goes_on':
-        return this.#wait('body', exchange.lane.route.idleMs)
-      case 'full':
-        this.#engine.deadlines.clear(this.#deadline)
-        this.#socket.pause()
-        return
-      case 'whole':
-        this.#engine.deadlines.clear(this.#deadline)
-        // Only to hear that the client leaves.
-        this.#socket.resume()
-        return
-      default:
-        exchange.uploaded(upload)
+    if (upload.state === 'goes_on') {
+      this.#wait('body', exchange.lane.route.idleMs)
+      return
     }
+    this.#engine.deadlines.clear(this.#deadline)
+    // Of a client whose request is whole only its leaving is of interest.
+    if (upload.state === 'full') this.#socket.pause()
+    else if (upload.state === 'whole') this.#socket.resume()
+    exchange.uploaded(upload)
   }
 
   #wait(what: WaitingFor, ms: number): void {
@@ -292,17 +299,20 @@ export class ClientConnection {
     const exchange = this.#exchange
     switch (this.#waitingFor) {
       case 'head':
-        return this.#refuse({ status: 408, detail: 'the head of the request did not come in time' })
-      case 'body': {
-        const problem = { status: 408, detail: 'the rest of the body did not come' }
-        return exchange === undefined ? this.#gone('') : exchange.bodyFault(problem)
-      }
+        this.#refuse({ status: 408, detail: 'the head of the request did not come in time' })
+        return
+      case 'body':
+        exchange?.bodyFault({ status: 408, detail: 'the rest of the body did not come' })
+        return
       case 'request':
-        return this.#sayFarewell()
+        this.#sayFarewell()
+        return
       case 'client':
-        return this.#gone('the client took nothing for too long')
+        this.#gone('the client took nothing for too long')
+        return
       case 'farewell':
-        return this.#gone('')
+        this.#gone('')
+        return
     }
   }
 

@@ -59,7 +59,11 @@ export function createDispatcher(engineOf: () => Engine): Dispatcher {
   }
 
   /** The one that was used last. Those that stand longer than their program keeps them are dropped. */
-  function idleOf(upstream: Upstream, first: Exchange, now: number): InstanceConnection | undefined {
+  function idleOf(
+    upstream: Upstream,
+    first: Exchange,
+    now: number,
+  ): InstanceConnection | undefined {
     const { idle } = upstream
     const last = idle.at(-1) as InstanceConnection | undefined
     if (last === undefined) return undefined

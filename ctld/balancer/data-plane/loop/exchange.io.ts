@@ -87,7 +87,10 @@ export class Exchange implements Waiter, Batched, Wish {
 
   start(): void {
     this.lane.budget.request(this.startedAt)
-    if (this.upload?.state === 'too_large') return this.#refuse(tooLarge(this.lane), 'request')
+    if (this.upload?.state === 'too_large') {
+      this.#refuse(tooLarge(this.lane), 'request')
+      return
+    }
     this.dispatch()
   }
 
@@ -96,15 +99,33 @@ export class Exchange implements Waiter, Batched, Wish {
     if (this.isOver) return
     const { lane } = this
     const { route } = lane
-    this.#waitDeadline?.list && this.#engine.deadlines.clear(this.#waitDeadline)
+    if (this.#waitDeadline !== undefined) this.#engine.deadlines.clear(this.#waitDeadline)
     this.#stopWaiting = undefined
-    if (lane.isGone) return this.#refuse(gone(), 'queue')
-    if (route.traffic === 'maintenance') return this.#maintenance()
-    if (route.traffic === 'paused') return this.#wait(route.pauseMs, 'the service is paused')
+    if (lane.isGone) {
+      this.#refuse(gone(), 'queue')
+      return
+    }
+    if (route.traffic === 'maintenance') {
+      this.#maintenance()
+      return
+    }
+    if (route.traffic === 'paused') {
+      this.#wait(route.pauseMs, 'the service is paused')
+      return
+    }
     const upstream = this.#engine.registry.claim(lane, this)
-    if (upstream !== undefined) return this.#submit(upstream)
-    if (lane.upstreams.length === 0) return this.#hold()
-    if (lane.upstreams.every((one) => this.tried?.has(one))) return this.#allTried()
+    if (upstream !== undefined) {
+      this.#submit(upstream)
+      return
+    }
+    if (lane.upstreams.length === 0) {
+      this.#hold()
+      return
+    }
+    if (lane.upstreams.every((one) => this.tried?.has(one))) {
+      this.#allTried()
+      return
+    }
     this.#engine.registry.listenForRoom(lane)
     this.#wait(route.queueMs, 'every instance has as many requests as it may have')
   }
@@ -138,8 +159,22 @@ export class Exchange implements Waiter, Batched, Wish {
 
   /** After the client's octets went through the upload. */
   uploaded(upload: Upload): void {
-    if (upload.state === 'invalid') this.bodyFault({ status: 400, detail: upload.reason })
-    else if (upload.state === 'too_large') this.bodyFault(tooLarge(this.lane))
+    switch (upload.state) {
+      case 'goes_on':
+        return
+      case 'full':
+        this.#connection?.requestStands()
+        return
+      case 'whole':
+        this.#connection?.requestSent()
+        return
+      case 'invalid':
+        this.bodyFault({ status: 400, detail: upload.reason })
+        return
+      case 'too_large':
+        this.bodyFault(tooLarge(this.lane))
+        return
+    }
   }
 
   /** The body cannot go on: what the instance has of it must not look whole. */
@@ -231,14 +266,21 @@ export class Exchange implements Waiter, Batched, Wish {
     this.error = failure.error
     this.#blame(upstream, failure)
     this.#release()
-    if (this.#reply !== undefined) return this.#cut('instance', 'body')
+    if (this.#reply !== undefined) {
+      this.#cut('instance', 'body')
+      return
+    }
     if (!failure.wasSent) this.#tries.unsent += 1
     const verdict = judge(failure, this.isRepeatable, this.#tries)
     const phase = failure.wasSent ? 'head' : 'connect'
-    if (verdict !== 'another') return this.#refuse(verdict, phase, 'instance')
+    if (verdict !== 'another') {
+      this.#refuse(verdict, phase, 'instance')
+      return
+    }
     if (failure.wasSent && !this.lane.budget.mayRetry(this.#engine.clock.now())) {
       this.lane.tally.counters.retriesDenied += 1
-      return this.#refuse(lastWord(this.#tries), phase, 'instance')
+      this.#refuse(lastWord(this.#tries), phase, 'instance')
+      return
     }
     this.retries += 1
     this.lane.tally.counters.retries += 1
@@ -281,7 +323,10 @@ export class Exchange implements Waiter, Batched, Wish {
     const { route, hadTargetsAt } = this.lane
     const left = route.holdMs - (this.#engine.clock.now() - hadTargetsAt)
     const detail = `no instance of service ${route.service} is running`
-    if (left <= 0) return this.#refuse({ status: 503, detail }, 'queue')
+    if (left <= 0) {
+      this.#refuse({ status: 503, detail }, 'queue')
+      return
+    }
     this.#wait(left, detail)
   }
 
@@ -293,7 +338,8 @@ export class Exchange implements Waiter, Batched, Wish {
     const now = clock.now()
     const ticket = lane.waiting.push(this, now + ms)
     if (ticket === undefined) {
-      return this.#refuse({ status: 503, detail: `${detail}, and too many wait for it` }, 'queue')
+      this.#refuse({ status: 503, detail: `${detail}, and too many wait for it` }, 'queue')
+      return
     }
     this.#stopWaiting = () => {
       lane.waiting.remove(ticket)
@@ -311,7 +357,8 @@ export class Exchange implements Waiter, Batched, Wish {
   #allTried(): void {
     if (this.wantsFresh && this.tried !== undefined) {
       this.tried.clear()
-      return this.dispatch()
+      this.dispatch()
+      return
     }
     this.#refuse(lastWord(this.#tries), this.#tries.sent === 0 ? 'connect' : 'head', 'instance')
   }
@@ -336,7 +383,8 @@ export class Exchange implements Waiter, Batched, Wish {
   #maintenance(): void {
     const page = this.lane.route.maintenancePage
     if (page === undefined) {
-      return this.#refuse({ status: 503, detail: 'the service is under maintenance' }, 'request')
+      this.#refuse({ status: 503, detail: 'the service is under maintenance' }, 'request')
+      return
     }
     this.status = 503
     this.#client.text(maintenanceAnswer(page, this.#answerTo()))
@@ -374,16 +422,20 @@ export class Exchange implements Waiter, Batched, Wish {
 
   #count(endedBy: EndedBy, phase: Phase, bytes: { in: number; out: number }): void {
     this.isOver = true
-    this.#engine.journal.ended(this, {
-      status: this.status,
-      endedBy,
-      phase,
-      queueMs: this.queueMs,
-      firstByteMs: this.firstByteMs,
-      totalMs: this.#engine.clock.now() - this.startedAt,
-      bytesIn: bytes.in,
-      bytesOut: bytes.out,
-    }, this.#lastInstance)
+    this.#engine.journal.ended(
+      this,
+      {
+        status: this.status,
+        endedBy,
+        phase,
+        queueMs: this.queueMs,
+        firstByteMs: this.firstByteMs,
+        totalMs: this.#engine.clock.now() - this.startedAt,
+        bytesIn: bytes.in,
+        bytesOut: bytes.out,
+      },
+      this.#lastInstance,
+    )
   }
 }
 

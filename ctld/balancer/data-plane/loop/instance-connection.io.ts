@@ -3,14 +3,18 @@
 // an answer ends by closing, when the program wants it closed, or when a body was not sent whole.
 
 import { connect, type Socket } from 'node:net'
-import { type Chunked, createChunked, feedChunked } from '#ctld/balancer/data-plane/http1/chunked.ts'
+import {
+  type Chunked,
+  createChunked,
+  feedChunked,
+} from '#ctld/balancer/data-plane/http1/chunked.ts'
 import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
 import {
   bodyOf,
-  type ResponseHead,
-  parseResponseHead,
-  UNTIL_CLOSE,
   CHUNKED,
+  parseResponseHead,
+  type ResponseHead,
+  UNTIL_CLOSE,
 } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
@@ -99,6 +103,16 @@ export class InstanceConnection implements Pooled {
       : this.#socket.write(piece)
   }
 
+  /** The request is whole, and its answer may be waited for. */
+  requestSent(): void {
+    if (this.#reading === 'head') this.#watchAnswer(this.#engine.clock.now())
+  }
+
+  /** The instance takes nothing more of the request for the moment. */
+  requestStands(): void {
+    this.#watchBody()
+  }
+
   pause(): void {
     this.takeBack()
     this.#socket.pause()
@@ -113,7 +127,10 @@ export class InstanceConnection implements Pooled {
 
   /** The one that waits for its answer needs no more of it: nobody may read it as another's. */
   abandon(exchange: Exchange): void {
-    if (this.#queue[0] === exchange && this.#queue.length === 1) return this.destroy()
+    if (this.#queue[0] === exchange && this.#queue.length === 1) {
+      this.destroy()
+      return
+    }
     const at = this.#queue.indexOf(exchange)
     if (at === -1) return
     this.#queue.splice(at, 1)
@@ -185,9 +202,14 @@ export class InstanceConnection implements Pooled {
     for (const exchange of queue) text += exchange.headText(now)
     this.#turnAt = now
     this.#socket.write(text, 'latin1')
-    this.#watchAnswer(now)
     const [first] = queue
-    if (first?.hasBody === true) first.instanceWritable()
+    if (first?.hasBody !== true) {
+      this.#watchAnswer(now)
+      return
+    }
+    // The time to the answer begins with the end of the request.
+    this.#engine.deadlines.clear(this.#deadline)
+    first.instanceWritable()
   }
 
   #watchAnswer(now: number): void {
@@ -203,21 +225,27 @@ export class InstanceConnection implements Pooled {
 
   #due(): void {
     const [first] = this.#queue
-    if (first === undefined) return this.destroy()
+    if (first === undefined) {
+      this.destroy()
+      return
+    }
     if (this.#state === 'connecting') {
       this.#error = 'no connection in time'
-      return this.#lost(false)
+      this.#lost(false)
+      return
     }
     if (this.#reading !== 'head') {
       this.#error = 'the answer stood still'
-      return this.#lost(false)
+      this.#lost(false)
+      return
     }
     if (this.#queue.length > 1) {
       this.takeBack()
       const { responseMs } = this.upstream.lane.route
       const now = this.#engine.clock.now()
       const left = Math.max(1, responseMs - (now - this.#turnAt))
-      return this.#engine.deadlines.set(this.#deadline, left, now)
+      this.#engine.deadlines.set(this.#deadline, left, now)
+      return
     }
     this.destroy()
     first.failed({ kind: 'timeout', wasSent: true, wasReused: false, error: 'timeout' })
@@ -235,7 +263,10 @@ export class InstanceConnection implements Pooled {
     while (from < to && this.#state === 'open') {
       const [exchange] = this.#queue
       // Nothing was asked: whatever it is, it must not be taken for an answer to the next.
-      if (exchange === undefined) return this.destroy()
+      if (exchange === undefined) {
+        this.destroy()
+        return
+      }
       if (this.#reading !== 'head') from = this.#readBody(exchange, octets, from, to)
       else {
         const end = this.#readHead(exchange, octets, from, to)
@@ -275,11 +306,14 @@ export class InstanceConnection implements Pooled {
       return this.#ended(exchange, end, to)
     }
     this.#left = length
-    this.#reading = length === CHUNKED ? 'chunks' : length === UNTIL_CLOSE ? 'until_close' : 'length'
+    this.#reading =
+      length === CHUNKED ? 'chunks' : length === UNTIL_CLOSE ? 'until_close' : 'length'
     if (length === CHUNKED) this.#chunked = createChunked()
     exchange.begin(head, length, now)
     // A body that is not all here: its pieces have a time limit of their own.
     if (length < 0 || length > to - end) this.#watchBody()
+    // Nobody knows when the body comes: the client sees the head at once.
+    if (end === to) exchange.flush()
     return end
   }
 
@@ -368,7 +402,10 @@ export class InstanceConnection implements Pooled {
     if (this.#state === 'closed') return
     const [first, ...others] = this.#queue
     const wasSent = this.#state === 'open'
-    if (first === undefined) return this.destroy()
+    if (first === undefined) {
+      this.destroy()
+      return
+    }
     if (isEnd && this.#reading === 'until_close') {
       this.destroy()
       first.done()

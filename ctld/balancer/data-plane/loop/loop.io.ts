@@ -21,6 +21,8 @@ import type { SharedCounts } from './shared-counts.ts'
 import { peerOf } from './to-instance.ts'
 import type { Lane } from './upstream.ts'
 
+const ANNOUNCE_MS = 500
+
 export type LoopPorts = {
   index: number
   shared: SharedCounts
@@ -103,7 +105,13 @@ export function createLoop(ports: LoopPorts): Loop {
     },
 
     async drain(graceMs) {
+      // A client may just be sending on an idle connection, which must not be reset under it: each
+      // answer is the last of its connection now, for a moment in which the others come to know.
       engine.isDraining = true
+      if (graceMs > 0) await new Promise<void>((resolve) => clock.after(ANNOUNCE_MS, resolve))
+      // Right after the turn in which all that had connected was accepted: what still waits to be
+      // accepted when a port closes is reset by the kernel.
+      await new Promise<void>((resolve) => setImmediate(resolve))
       doors.close()
       const { promise, resolve } = Promise.withResolvers<void>()
       onEmpty = resolve

@@ -29,7 +29,8 @@ export function passedFields(
   let runTo = -1
   for (let index = 0; index < count; index += 1) {
     const isPassed =
-      passes[kinds[index] as number] === 1 && (named === undefined || !isNamed(fields, index, named))
+      passes[kinds[index] as number] === 1 &&
+      (named === undefined || !isNamed(fields, index, named))
     if (isPassed && canonical[index] === 1) {
       if (runFrom === -1) runFrom = at[index * 4] as number
       // Up to the end of the value, and the line's end.
@@ -46,7 +47,5 @@ export function passedFields(
 }
 
 function isNamed(fields: Fields, index: number, named: readonly string[]): boolean {
-  return (
-    fields.kinds[index] !== FIELD.host && named.includes(nameAt(fields, index).toLowerCase())
-  )
+  return fields.kinds[index] !== FIELD.host && named.includes(nameAt(fields, index).toLowerCase())
 }

@@ -2,10 +2,7 @@
 // other. An instance proves itself by answers that are quick, framed and keep the connection; a
 // single slow or large one sends its requests on connections of their own for a while.
 
-import {
-  type ResponseHead,
-  UNTIL_CLOSE,
-} from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { type ResponseHead, UNTIL_CLOSE } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Answers in a row. */

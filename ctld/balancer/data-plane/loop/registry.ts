@@ -3,11 +3,7 @@
 // replaces the old one in one step and touches no connection.
 
 import * as ejection from '#ctld/balancer/data-plane/choose/ejection.ts'
-import {
-  type Circumstances,
-  newPickState,
-  pick,
-} from '#ctld/balancer/data-plane/choose/pick.ts'
+import { type Circumstances, newPickState, pick } from '#ctld/balancer/data-plane/choose/pick.ts'
 import { createWaiting } from '#ctld/balancer/data-plane/choose/queue.ts'
 import { createRetryBudget } from '#ctld/balancer/data-plane/choose/retry-budget.ts'
 import { slowStartWeight } from '#ctld/balancer/data-plane/choose/slow-start.ts'
@@ -169,9 +165,7 @@ export function createRegistry(ports: {
       const now = clock.now()
       const before = lanes
       for (const upstream of byInstance.values()) upstream.isLeaving = true
-      lanes = new Map(
-        table.routes.map((route) => [route.service, laneOf(route, table.slots, now)]),
-      )
+      lanes = new Map(table.routes.map((route) => [route.service, laneOf(route, table.slots, now)]))
       isFirstTable = false
       for (const upstream of [...byInstance.values()]) forgetIfEmpty(upstream)
       for (const lane of before.values()) {

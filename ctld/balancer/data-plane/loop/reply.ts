@@ -55,10 +55,9 @@ export class Reply {
     const size = to - from
     if (size === 0) return
     this.bytes += size
-    if (!this.#inChunks) return this.#to.octets(octets, from, to)
-    this.#to.text(`${size.toString(16)}\r\n`)
+    if (this.#inChunks) this.#to.text(`${size.toString(16)}\r\n`)
     this.#to.octets(octets, from, to)
-    this.#to.text('\r\n')
+    if (this.#inChunks) this.#to.text('\r\n')
   }
 
   /** `trailers`: lines that were read after the last chunk. */

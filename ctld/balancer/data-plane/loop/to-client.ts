@@ -29,7 +29,7 @@ export type ToClient = {
 }
 
 export function headToClient(head: ResponseHead, to: ToClient): string {
-  const reason = head.phrase === "" ? (STATUS_WORDS[head.status] ?? "") : head.phrase
+  const reason = head.phrase === '' ? (STATUS_WORDS[head.status] ?? '') : head.phrase
   return (
     `HTTP/1.1 ${head.status} ${reason}\r\n${passedFields(head, passes, head.named)}${to.cookie}` +
     `X-Request-Id: ${to.requestId}\r\nX-Tuc-Inst: ${to.instance}\r\n` +
@@ -39,7 +39,7 @@ export function headToClient(head: ResponseHead, to: ToClient): string {
 
 /** An interim answer (103 and the like) as it is passed on: it has no body and no framing. */
 export function interimToClient(head: ResponseHead): string {
-  const reason = head.phrase === "" ? (STATUS_WORDS[head.status] ?? "") : head.phrase
+  const reason = head.phrase === '' ? (STATUS_WORDS[head.status] ?? '') : head.phrase
   return `HTTP/1.1 ${head.status} ${reason}\r\n${passedFields(head, passes, head.named)}\r\n`
 }
 

@@ -50,23 +50,23 @@ export function requestIdOf(head: RequestHead, generate: () => string): string {
 
 /**
  * Everything of the head but what `endOfHead` adds. `target` is what the program sees; `strip` the
- * prefix that was taken off it, or ''. `asUpgrade` passes a wish for another protocol on.
+ * prefix that was taken off it, or ''. `asUpgrade` passes a wish for another protocol on. `host`: where the client named none, else ''.
  */
 export function headToInstance(
   head: RequestHead,
   peer: Peer,
-  request: { id: string; target: string; strip: string; asUpgrade: boolean },
+  request: { id: string; target: string; strip: string; asUpgrade: boolean; host: string },
 ): ToInstance {
   const passes = peer.isTrusted ? fromTrusted : fromStranger
   let lines = `${head.method} ${request.target} HTTP/1.1\r\n${passedFields(head, passes, head.named)}`
+  if (request.host !== '') lines += `Host: ${request.host}\r\n`
   if (head.bodyLength > 0) lines += `Content-Length: ${head.bodyLength}\r\n`
   else if (head.bodyLength < 0) lines += 'Transfer-Encoding: chunked\r\n'
   else if (!head.isSafe && hasLength(head)) lines += 'Content-Length: 0\r\n'
   if (request.asUpgrade) lines += `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n`
   if (request.strip !== '') lines += `X-Forwarded-Prefix: ${request.strip}\r\n`
   const origin = peer.isTrusted ? vouchedFor(head, peer) : strangers(head, peer)
-  lines +=
-    `${origin.lines}\r\nVia: ${viaOf(head)}\r\nX-Request-Id: ${request.id}\r\nX-Tuc-Inst: `
+  lines += `${origin.lines}\r\nVia: ${viaOf(head)}\r\nX-Request-Id: ${request.id}\r\nX-Tuc-Inst: `
   return { lines, client: origin.client }
 }
 

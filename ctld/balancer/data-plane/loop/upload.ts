@@ -48,7 +48,9 @@ export class Upload {
 
   /** Returns the offset up to which it took the octets: all of them, but what follows the body. */
   take(octets: Buffer, from: number, to: number): number {
-    const end = this.#isChunked ? this.#takeChunks(octets, from, to) : this.#takeLength(octets, from, to)
+    const end = this.#isChunked
+      ? this.#takeChunks(octets, from, to)
+      : this.#takeLength(octets, from, to)
     this.bytes += end - from
     return end
   }

@@ -5,9 +5,9 @@ import type { Ejection } from '#ctld/balancer/data-plane/choose/ejection.ts'
 import type { PickState } from '#ctld/balancer/data-plane/choose/pick.ts'
 import type { Waiting } from '#ctld/balancer/data-plane/choose/queue.ts'
 import type { RetryBudget } from '#ctld/balancer/data-plane/choose/retry-budget.ts'
+import type { InstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
 import type { Route, Target } from '#ctld/ports.ts'
 import type { Tally } from './tally.ts'
-import type { InstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
 
 /** What an exchange needs of a connection to an instance, and what the pool needs of it. */
 export type Pooled = {
