@@ -22,6 +22,8 @@ export type Session = AsyncDisposable & {
   endProxies(): Promise<string[]>
 }
 
+type Log = { name: ProxyName; path: string; requests: number }
+
 const PROXY_CORE = '0'
 const LOAD_CORE = '1'
 
@@ -43,15 +45,14 @@ export async function openSession(wanted: {
 
   const running = new Map<string, RunningProxy>()
   /** By the id of the proxy's process. */
-  const logs = new Map<number, { name: ProxyName; path: string; requests: number }>()
+  const logs = new Map<number, Log>()
   opened.defer(stopAll)
   for (const name of wanted.proxies) {
     for (const accessLog of wanted.accessLogs) {
-      const own = join(folder, `${name}${accessLog ? '-log' : ''}`)
       const setting = {
         port: await freePort(),
         origins: started.ports,
-        folder: own,
+        folder: join(folder, `${name}${accessLog ? '-log' : ''}`),
         accessLog,
         user: userInfo().username,
         nodeFlags: wanted.nodeFlags,
@@ -88,15 +89,19 @@ export async function openSession(wanted: {
     },
     async endProxies() {
       await stopAll()
-      const faults: string[] = []
-      for (const { name, path, requests } of logs.values()) {
-        const fault = await faultOfLog(path, requests)
-        if (fault !== undefined) faults.push(`${name}: ${fault}`)
-      }
-      return faults
+      return faultsOf([...logs.values()])
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
+}
+
+async function faultsOf(logs: readonly Log[]): Promise<string[]> {
+  const faults: string[] = []
+  for (const { name, path, requests } of logs) {
+    const fault = await faultOfLog(path, requests)
+    if (fault !== undefined) faults.push(`${name}: ${fault}`)
+  }
+  return faults
 }
 
 function startLoad(pin: readonly string[]): ChildProcess {
