@@ -18,11 +18,7 @@ import { controllerOf } from '#shared/topology.ts'
 import { createAgentClient } from './agent-manager/agent-client.io.ts'
 import { createMachines } from './agent-manager/machines.io.ts'
 import { createApi } from './api/api.io.ts'
-import {
-  balancerSettings,
-  createDataPlaneClient,
-  type DataPlaneClient,
-} from './balancer/data-plane-client.io.ts'
+import { balancerSettings, createDataPlaneClient } from './balancer/data-plane-client.io.ts'
 import { watchConfigFile, writeConfigFile } from './config-manager/config-file.io.ts'
 import { readOrMakeToken } from './config-manager/tokens.io.ts'
 import { createCtld } from './ctld.ts'
@@ -104,9 +100,19 @@ async function serve(given: Given): Promise<void> {
     counters: () => dataPlane.counters(),
     isStarted: () => isStarted,
   })
-  await withDataPlane(dataPlane, config, () => ctld.start())
-  isStarted = true
-  await named(config.api, 'api', () => api.listen({ host: config.api.host, port: config.api.port }))
+  try {
+    // It is there before the first plan: it says which instances still have requests under way.
+    await dataPlane.connect()
+    await ctld.start()
+    isStarted = true
+    await named(config.balancer, 'balancer', () => dataPlane.opened())
+    await named(config.api, 'api', () =>
+      api.listen({ host: config.api.host, port: config.api.port }),
+    )
+  } catch (error) {
+    dataPlane.abandon()
+    throw error
+  }
   opened.use(watchFile(file, ctld, log))
   opened.use(pruneImages(ctld, images, log))
   for (const [name, { isNew }] of Object.entries({ admin, agent })) {
@@ -190,25 +196,6 @@ function refuseForeignAddress(config: ControllerConfig): void {
       `(it has ${own.map(({ address }) => address).join(', ')}); mend the topology, start it on ` +
       'the right machine, or pass --allow-nonlocal',
   )
-}
-
-/**
- * The data plane is there before the first plan: it says which instances still have requests from
- * before this start. It serves by this controller's table when this resolves.
- */
-async function withDataPlane(
-  dataPlane: DataPlaneClient,
-  config: ControllerConfig,
-  start: () => Promise<void>,
-): Promise<void> {
-  try {
-    await dataPlane.connect()
-    await start()
-    await named(config.balancer, 'balancer', () => dataPlane.opened())
-  } catch (error) {
-    dataPlane.abandon()
-    throw error
-  }
 }
 
 async function named<T>(

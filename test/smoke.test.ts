@@ -14,6 +14,7 @@ const START_MS_MAX = 30_000
 describe.each([
   { program: 'tucano_ctld', file: 'ctld/main.ts' },
   { program: 'tucano_agentd', file: 'agentd/main.ts' },
+  { program: 'tucano_balancer', file: 'ctld/balancer/data-plane/main.ts' },
   { program: 'tucano', file: 'cli/main.ts' },
 ])('$program', ({ program, file }) => {
   const start = (...args: string[]) => run([file, ...args])

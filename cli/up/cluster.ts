@@ -6,6 +6,7 @@ import type { Screen } from '#cli/screen.ts'
 import { TucanoError } from '#shared/errors.ts'
 import { type Daemon, startDaemon } from './daemon.io.ts'
 import {
+  BALANCER,
   daemonsOf,
   type Found,
   haveEnded,
@@ -99,8 +100,9 @@ export function createCluster({ screen, folder, ports, signal: ending }: Cluster
     },
     async stop() {
       isStopping = true
-      const all = [...running.values()]
-      await stopDaemons(screen, all)
+      // The balancer is the controller's own, and outlives it.
+      const balancers = daemonsOf(path).filter(({ name }) => name === BALANCER)
+      await stopDaemons(screen, [...running.values(), ...balancers])
       const left = () => [...daemonsOf(path), ...programsOf(everyAgentFolder(path))]
       const killed = await killAll(left)
       if (killed > 0) screen.note(`${killed} processes did not end in time and were killed`)
@@ -141,11 +143,15 @@ export async function writeFiles(folder: StateFolder, ports: Ports): Promise<voi
   }
 }
 
-/** First the agents, which stop what they run, while the controller still hears of it. */
+/**
+ * First the agents, which stop what they run, while the controller still hears of it; then the
+ * controller, which would start its balancer again; then that.
+ */
 async function stopDaemons(screen: Screen, all: readonly Found[]): Promise<void> {
   const controllers = all.filter(({ name }) => name === CONTROLLER)
-  const agents = all.filter(({ name }) => name !== CONTROLLER)
-  for (const group of [agents, controllers]) {
+  const balancers = all.filter(({ name }) => name === BALANCER)
+  const agents = all.filter((one) => !controllers.includes(one) && !balancers.includes(one))
+  for (const group of [agents, controllers, balancers]) {
     const alive = group.filter(isRunning)
     if (alive.length === 0) continue
     screen.note(`stopping ${alive.map(({ name }) => name).join(', ')}`)
@@ -153,6 +159,8 @@ async function stopDaemons(screen: Screen, all: readonly Found[]): Promise<void>
       signal(daemon, 'SIGTERM')
       // One that was halted, to see what the cluster does then, could not stop itself.
       signal(daemon, 'SIGCONT')
+      // Nothing that it could lead to runs any more: it need not wait for its clients.
+      if (daemon.name === BALANCER) signal(daemon, 'SIGTERM')
     }
     if (await haveEnded(alive, STOP_MS)) continue
     for (const daemon of alive.filter(isRunning)) {

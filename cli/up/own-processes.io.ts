@@ -6,6 +6,10 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+/** The program that the controller starts, and that outlives it. */
+export const BALANCER = 'balancer'
+const BALANCER_MAIN = 'ctld/balancer/data-plane/main.ts'
+
 /** In the environment of the daemons: the state folder, and which of them it is. */
 export const FOLDER_MARK = 'TUCANO_UP'
 export const NAME_MARK = 'TUCANO_UP_DAEMON'
@@ -89,8 +93,17 @@ function marked(fits: (variables: Map<string, string>) => boolean): Found[] {
     const startTime = startTimeOf(pid)
     const variables = environmentOf(pid)
     if (startTime === undefined || !fits(variables)) return []
-    return [{ pid, startTime, name: variables.get(NAME_MARK) ?? `process ${pid}` }]
+    const name = variables.get(NAME_MARK) ?? `process ${pid}`
+    return [{ pid, startTime, name: isBalancer(pid) ? BALANCER : name }]
   })
+}
+
+function isBalancer(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(BALANCER_MAIN)
+  } catch {
+    return false // It is gone.
+  }
 }
 
 function environmentOf(pid: number): Map<string, string> {

@@ -1,7 +1,7 @@
 // A cluster of the real daemons as processes on loopback, for end-to-end tests. It waits for
 // events of the cluster's own history, never for time to pass, and ends only what it started.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,6 +35,8 @@ export type RealCluster = AsyncDisposable & {
   startAgent(name: string, flags?: string[]): Promise<Daemon>
   controller(): Daemon
   agent(name: string): Daemon
+  /** The process that carries the traffic now. */
+  balancerPid(): Promise<number>
   api<T>(method: string, path: string, body?: unknown): Promise<{ status: number; body: T }>
   runtime(): Promise<Runtime>
   instances(service?: string): Promise<Instance[]>
@@ -134,6 +136,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
     },
     controller: () => known(daemons, 'ctld'),
     agent: (name) => known(daemons, name),
+    async balancerPid() {
+      return Number(await readFile(`${folder}/ctld/balancer/balancer.pid`, 'utf8'))
+    },
     async api<T>(method: string, path: string, body?: unknown) {
       const response = await fetch(`${apiUrl}${path}`, {
         method,
@@ -221,7 +226,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
       for (const daemon of daemons.values()) daemon.kill('SIGKILL')
       await Promise.all([...daemons.values()].map(({ exited }) => exited))
       for (const name of names) await killPrograms(join(folder, name))
-      await rm(folder, { recursive: true, force: true })
+      killBalancers(`${folder}/ctld/balancer`)
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
   try {
@@ -261,6 +267,19 @@ function known(daemons: Map<string, Daemon>, name: string): Daemon {
 /** Every program that an agent of this data folder started. */
 export async function programsOf(agentFolder: string): Promise<number[]> {
   return existsSync(agentFolder) ? markedProcesses('TUCANO_AGENT', agentTagOf(agentFolder)) : []
+}
+
+/** It outlives the controller; during an upgrade there are two. */
+function killBalancers(balancerFolder: string): void {
+  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const words = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0')
+      const isOurs = words[words.indexOf('--folder') + 1] === balancerFolder
+      if (isOurs) process.kill(Number(entry), 'SIGKILL')
+    } catch {
+      // It ended by itself meanwhile.
+    }
+  }
 }
 
 async function killPrograms(agentFolder: string): Promise<void> {
