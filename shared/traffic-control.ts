@@ -5,6 +5,8 @@ export const PAUSE_MIN = '1s'
 export const PAUSE_DEFAULT = '30s'
 /** Browsers and programs give up sooner or later; so does a request that waits this long. */
 export const PAUSE_MAX = '10m'
+/** How much longer a request waits than the pause lasts, before it is given up. */
+export const PAUSE_SLACK_MS = 5_000
 
 export const PAGE_BYTES_MAX = 64 * 1024
 /** Of all services together: pages stand in the state and in every route table. */

@@ -75,7 +75,7 @@ function serviceFamilies(services: readonly Service[]): Family[] {
   const seconds = (name: string, help: string, of: (own: ServiceCounters) => Histogram) =>
     family(`service_${name}`, 'histogram', help, services, ({ labels, counters }) => {
       const { counts, sumUs } = of(counters)
-      return histogramSamples(labels, { bounds, counts, sum: sumUs / US })
+      return histogramSamples(labels, { bounds, counts, sum: secondsOf(sumUs) })
     })
   return [
     family(
@@ -104,8 +104,8 @@ function serviceFamilies(services: readonly Service[]): Family[] {
     plain('queued_total', 'counter', 'Requests that had to wait', (own) => own.queued),
     plain('waiting', 'gauge', 'Requests that wait now', (own) => own.waiting),
     plain('in_flight', 'gauge', 'Requests under way now', (own) => own.inFlight),
-    plain('received_bytes_total', 'counter', 'Bytes from clients', (own) => own.bytesIn),
-    plain('sent_bytes_total', 'counter', 'Bytes to clients', (own) => own.bytesOut),
+    plain('received_bytes_total', 'counter', 'Bytes of bodies from clients', (own) => own.bytesIn),
+    plain('sent_bytes_total', 'counter', 'Bytes of bodies to clients', (own) => own.bytesOut),
   ]
 }
 
@@ -141,7 +141,7 @@ function instanceFamilies(instances: readonly Instance[]): Family[] {
       'How long it took to connect',
       instances,
       ({ labels, counters: { connect } }) =>
-        summarySamples(labels, connect.sumUs / US, connect.count),
+        summarySamples(labels, secondsOf(connect.sumUs), connect.count),
     ),
   ]
 }
@@ -184,6 +184,11 @@ function instancesOf({ labels, counters }: Service): Instance[] {
       return { name, labels: joined(labels, labelsOf({ instance: name })), counters: own }
     })
     .sort(byName)
+}
+
+/** To the microsecond: sums of parts of it end in noise. */
+function secondsOf(us: number): number {
+  return Math.round(us) / US
 }
 
 function byName(left: { name: string }, right: { name: string }): number {

@@ -6,7 +6,7 @@ import type { HashRule, ServiceConfig } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Instance, NodeState, Service, ServiceTraffic } from '#shared/model.ts'
 import { sizeBytes } from '#shared/size.ts'
-import { PAUSE_DEFAULT, PAUSE_MAX } from '#shared/traffic-control.ts'
+import { PAUSE_DEFAULT, PAUSE_MAX, PAUSE_SLACK_MS } from '#shared/traffic-control.ts'
 import { type Reading, weigh } from './weigh.ts'
 
 export type BalancedNode = Reading & { name: string; ip: string; state: NodeState }
@@ -100,13 +100,17 @@ function routeOf(
   }
 }
 
-/** A request that comes early in a pause waits until its end, and no longer. */
+/**
+ * A request that comes first waits for the whole pause, and a moment more: a controller that has
+ * just been started again opens late.
+ */
 function trafficOf(traffic: ServiceTraffic) {
   switch (traffic.state) {
     case 'open':
       return { traffic: traffic.state, pauseMs: durationMs(PAUSE_DEFAULT) }
     case 'paused': {
-      const pauseMs = Math.min(traffic.until - traffic.since, durationMs(PAUSE_MAX))
+      const longest = Math.min(traffic.until - traffic.since, durationMs(PAUSE_MAX))
+      const pauseMs = longest + PAUSE_SLACK_MS
       return { traffic: traffic.state, pauseMs }
     }
     case 'maintenance': {
