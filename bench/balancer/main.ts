@@ -2,19 +2,20 @@
 // that was before: one thread each, the same programs behind, the same load. Nothing counts that
 // was not a whole right answer. Run: npm run bench:balancer [-- --quick --json]
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { machineFacts } from '#bench/machine.ts'
 import { exitCodeOf, messageOf, TucanoError } from '#shared/errors.ts'
 import { cases as allCases, CALIBRATION, type Case, QUICK_BEGINS_MAX_MS } from './cases.ts'
 import { writeDocs } from './docs.ts'
 import { type Options, parseOptions, USAGE } from './options.ts'
-import { refuseMissing, versionsOf } from './programs.ts'
+import { nodeFlagsIn, refuseMissing, versionsOf } from './programs.ts'
 import { type BalancerReport, failuresOf, textOf } from './report.ts'
 import { aimsOf, ratiosOf, resultsOf } from './results.ts'
 import { runRounds } from './rounds.ts'
 import { openSession } from './session.ts'
 
-/** As bin/tucano_balancer starts it. */
-const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=16']
+const LAUNCHER = join(import.meta.dirname, '../../bin/tucano_balancer')
 
 let isEnding = false
 
@@ -26,7 +27,7 @@ async function measure(options: Options, startedAt: number): Promise<BalancerRep
   await using session = await openSession({
     proxies,
     accessLogs: [...new Set(cases.map(({ accessLog }) => accessLog))],
-    nodeFlags: options.nodeFlags ?? NODE_FLAGS,
+    nodeFlags: options.nodeFlags ?? nodeFlagsIn(readFileSync(LAUNCHER, 'utf8')),
   })
   endOnSignal(session)
   const samples = await runRounds(session, {

@@ -34,6 +34,12 @@ export function versionsOf(proxies: readonly ProxyName[]): Partial<Record<ProxyN
   return Object.fromEntries(proxies.map((name) => [name, versionOf(name)]))
 }
 
+/** What the launcher of a daemon gives to Node beside the program and what it loads first. */
+export function nodeFlagsIn(launcher: string): string[] {
+  const words = /\bexec .*/.exec(launcher)?.[0].split(' ') ?? []
+  return words.filter((word) => word.startsWith('--') && word !== '--import')
+}
+
 export function versionIn(text: string): string {
   return /\d+\.\d+(\.\d+)?[\w.+~-]*/.exec(text)?.[0] ?? 'unknown'
 }

@@ -9,7 +9,7 @@ import { BEGIN, END, sectionOf, withSection } from '#bench/balancer/docs.ts'
 import { parseOptions } from '#bench/balancer/options.ts'
 import { pictureOf } from '#bench/balancer/picture.ts'
 import { childrenOf, processorUs } from '#bench/balancer/process-cpu.ts'
-import { versionIn } from '#bench/balancer/programs.ts'
+import { nodeFlagsIn, versionIn } from '#bench/balancer/programs.ts'
 import { launchOf, type ProxyName, proxyNames } from '#bench/balancer/proxies.ts'
 import { failuresOf, textOf } from '#bench/balancer/report.ts'
 import {
@@ -239,6 +239,14 @@ describe('each proxy', () => {
   test('ours is started with the flags of Node, in front of its program', () => {
     const { command } = launchOf('ours', { ...setting, accessLog: false })
     expect(command[1]).toBe('--max-semi-space-size=8')
+  })
+
+  test('of ours runs under the flags that its launcher gives to Node', () => {
+    const launcher = 'A=2 exec "$node" --max-semi-space-size=1 --import "$here/a.js" "$here/b" "$@"'
+    expect(nodeFlagsIn(`#!/bin/sh\n# --not-this\n${launcher}\n`)).toEqual([
+      '--max-semi-space-size=1',
+    ])
+    expect(nodeFlagsIn(readFileSync('bin/tucano_balancer', 'utf8'))).not.toContain('--import')
   })
 
   test('tells its version in its own words', () => {
