@@ -49,6 +49,8 @@ export function readConnection(
   end: number,
   head: { named: string[] | undefined },
 ): number {
+  // Nearly always it is this one word.
+  if (isWord(bytes, start, end, keepAlive)) return KEEP_ALIVE
   let options = 0
   let at = start
   while (at < end) {

@@ -4,7 +4,14 @@
 
 import { FIELD, type FieldKind, kindOf } from './field-kinds.ts'
 import { FIELDS_MAX } from './limits.ts'
-import { COLON, CR, HT, LF, SP, TOKEN, UNDERSCORE_BIT, VALUE } from './octets.ts'
+import { endOf, endOfBlanks, endOfValue, isBlank, TOKEN } from './octets.ts'
+
+// Constants of this file, not of another one: see octets.ts.
+const COLON = 0x3a
+const CR = 0x0d
+const LF = 0x0a
+const SP = 0x20
+const UNDERSCORE = 0x5f
 
 export type Fields = {
   /** The whole head as latin1, the empty line included; '' until it is complete. */
@@ -23,6 +30,10 @@ export type Fields = {
   /** No head has more fields than this, nor than the arrays have room for. */
   countMax: number
 }
+
+/** A token without underscores: with one, a name is looked at more closely. */
+const NAME = new Uint8Array(TOKEN)
+NAME[UNDERSCORE] = 0
 
 /** Where the values of one field begin in `at`. */
 export const OFFSETS = 4
@@ -69,54 +80,54 @@ export function valueOfKind(fields: Fields, kind: FieldKind): string | undefined
  * minus the status of the refusal, 400 or 431, with the reason in `fields`.
  */
 export function scanFields(bytes: Uint8Array, from: number, to: number, fields: Fields): number {
-  const { at, kinds, canonical, base } = fields
+  const { at: offsets, kinds, canonical, base } = fields
   const countMax = Math.min(fields.countMax, kinds.length)
   let count = 0
-  let i = from
+  let at = from
   for (;;) {
-    if (i >= to) return 0
-    const nameStart = i
-    let flags = 0
-    let octet = 0
-    while (i < to) {
-      octet = TOKEN[bytes[i] as number] as number
-      if (octet === 0) break
-      flags |= octet
-      i += 1
-    }
-    if (i === to) return 0
-    octet = bytes[i] as number
-    if (i === nameStart) {
-      if (octet !== CR) return refuse(fields, faultOfLineStart(octet))
-      if (i + 1 === to) return 0
-      if (bytes[i + 1] !== LF) return refuse(fields, 'a CR without LF after the fields')
-      fields.count = count
-      return i + 2
-    }
-    if (octet !== COLON) return refuse(fields, faultAfterName(octet))
-    if (count === countMax) return tooMany(fields, countMax)
-    const nameEnd = i
-    i += 1
-    while (i < to && (bytes[i] === SP || bytes[i] === HT)) i += 1
-    const valueStart = i
-    while (i < to && VALUE[bytes[i] as number] !== 0) i += 1
-    if (i === to) return 0
-    if (bytes[i] !== CR) return refuse(fields, faultInValue(bytes[i] as number))
-    if (i + 1 === to) return 0
-    if (bytes[i + 1] !== LF) return refuse(fields, 'a CR without LF in a field value')
-    let valueEnd = i
+    const nameStart = at
+    at = endOf(NAME, bytes, at, to)
+    const hasUnderscore = at < to && bytes[at] === UNDERSCORE
+    if (hasUnderscore) at = endOf(TOKEN, bytes, at, to)
+    if (at === to) return 0
+    const nameEnd = at
+    if (nameEnd === nameStart) return readEmptyLine(bytes, at, to, fields, count)
+    if (bytes[nameEnd] !== COLON) return refuse(fields, 400, faultAfterName(bytes[at] as number))
+    if (count === countMax) return refuse(fields, 431, `more than ${countMax} fields`)
+    at = endOfBlanks(bytes, nameEnd + 1, to)
+    const valueStart = at
+    at = endOfValue(bytes, at, to)
+    if (at === to) return 0
+    if (bytes[at] !== CR) return refuse(fields, 400, faultInValue(bytes[at] as number))
+    if (at + 1 === to) return 0
+    if (bytes[at + 1] !== LF) return refuse(fields, 400, 'a CR without LF in a field value')
+    let valueEnd = at
     while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1] as number)) valueEnd -= 1
     const offset = count * OFFSETS
-    at[offset] = nameStart - base
-    at[offset + 1] = nameEnd - base
-    at[offset + 2] = valueStart - base
-    at[offset + 3] = valueEnd - base
-    kinds[count] = kindOf(bytes, nameStart, nameEnd, (flags & UNDERSCORE_BIT) !== 0)
-    const isPlain = valueStart === nameEnd + 2 && valueEnd === i && bytes[nameEnd + 1] === SP
+    offsets[offset] = nameStart - base
+    offsets[offset + 1] = nameEnd - base
+    offsets[offset + 2] = valueStart - base
+    offsets[offset + 3] = valueEnd - base
+    kinds[count] = kindOf(bytes, nameStart, nameEnd, hasUnderscore)
+    const isPlain = valueStart === nameEnd + 2 && valueEnd === at && bytes[nameEnd + 1] === SP
     canonical[count] = isPlain ? 1 : 0
     count += 1
-    i += 2
+    at += 2
   }
+}
+
+function readEmptyLine(
+  bytes: Uint8Array,
+  at: number,
+  to: number,
+  fields: Fields,
+  count: number,
+): number {
+  if (bytes[at] !== CR) return refuse(fields, 400, faultOfLineStart(bytes[at] as number))
+  if (at + 1 === to) return 0
+  if (bytes[at + 1] !== LF) return refuse(fields, 400, 'a CR without LF after the fields')
+  fields.count = count
+  return at + 2
 }
 
 /** Whether a field of this kind in a trailer section could change what was already decided. */
@@ -136,18 +147,9 @@ export function isForbiddenInTrailers(kind: FieldKind): boolean {
   }
 }
 
-function isBlank(octet: number): boolean {
-  return octet === SP || octet === HT
-}
-
-function refuse(fields: Fields, reason: string): number {
+function refuse(fields: Fields, status: number, reason: string): number {
   fields.reason = reason
-  return -400
-}
-
-function tooMany(fields: Fields, countMax: number): number {
-  fields.reason = `more than ${countMax} fields`
-  return -431
+  return -status
 }
 
 function faultOfLineStart(octet: number): string {

@@ -9,16 +9,13 @@ export const COLON = 0x3a
 export const COMMA = 0x2c
 export const SLASH = 0x2f
 export const UNDERSCORE = 0x5f
-
-/** In `TOKEN`: a token's octet. An underscore has this bit beside. */
-export const UNDERSCORE_BIT = 2
+export const DEL = 0x7f
 
 const DIGITS = '0123456789'
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
 /** RFC 9110 section 5.6.2. */
-export const TOKEN = tableOf(`!#$%&'*+-.^\`|~${DIGITS}${LETTERS}`)
-TOKEN[UNDERSCORE] = 1 | UNDERSCORE_BIT
+export const TOKEN = tableOf(`!#$%&'*+-._^\`|~${DIGITS}${LETTERS}`)
 
 /** HTAB, SP, visible characters and obs-text. No other control character, and no DEL. */
 export const VALUE = new Uint8Array(256).fill(1, SP).fill(0, 0x7f, 0x80)
@@ -39,11 +36,37 @@ for (let digit = 0; digit < 16; digit += 1) {
 /** RFC 3986 section 3.2.2, reg-name without percent-encoding: what no name in use needs. */
 export const REG_NAME = tableOf(`-._~!$&'()*+;=${DIGITS}${LETTERS}`)
 
+// The loops below are what reading a head costs. They compare with constants of this file: those of
+// another one are loaded again for every octet.
+
 /** Offset of the first octet from `at` on that is not in the table, or `to`. */
 export function endOf(table: Uint8Array, bytes: Uint8Array, at: number, to: number): number {
   let end = at
   while (end < to && table[bytes[end] as number] !== 0) end += 1
   return end
+}
+
+/** As `endOf` with `VALUE`, and quicker: HTAB, SP, visible characters and obs-text go on. */
+export function endOfValue(bytes: Uint8Array, from: number, to: number): number {
+  let at = from
+  while (at < to) {
+    const octet = bytes[at] as number
+    if (octet < SP && octet !== HT) break
+    if (octet === DEL) break
+    at += 1
+  }
+  return at
+}
+
+/** Offset of the first octet from `from` on that is neither SP nor HTAB, or `to`. */
+export function endOfBlanks(bytes: Uint8Array, from: number, to: number): number {
+  let at = from
+  while (at < to && isBlank(bytes[at] as number)) at += 1
+  return at
+}
+
+export function isBlank(octet: number): boolean {
+  return octet === SP || octet === HT
 }
 
 function tableOf(members: string): Uint8Array {

@@ -9,6 +9,15 @@ import { latin1 } from './octets.ts'
 import { refuse } from './refusal.ts'
 import type { RequestHead } from './request-head.ts'
 
+// Constants of this file, not of another one: see octets.ts.
+const {
+  host: HOST,
+  contentLength: LENGTH,
+  transferEncoding: CODING,
+  connection: CONNECTION,
+} = FIELD
+const { upgrade: UPGRADE, expect: EXPECT, other: OTHER } = FIELD
+
 /** A body in chunks, of no length known before. */
 export const CHUNKED = -1
 /** The body of which no field says anything. */
@@ -35,28 +44,28 @@ export function readFacts(bytes: Buffer, head: RequestHead): number {
   let options = 0
   for (let index = 0; index < count; index += 1) {
     const kind = kinds[index] as number
-    if (kind === FIELD.other || kind > FIELD.expect) continue
+    if (kind === OTHER || kind > EXPECT) continue
     const start = base + (at[index * OFFSETS + VALUE_START] as number)
     const end = base + (at[index * OFFSETS + VALUE_END] as number)
     let refusal = 0
     switch (kind) {
-      case FIELD.host:
+      case HOST:
         hosts += 1
         refusal = hosts > 1 ? refuse(head, 400, 'two Hosts') : readHost(bytes, start, end, head)
         break
-      case FIELD.contentLength:
+      case LENGTH:
         refusal = readLength(bytes, start, end, head)
         break
-      case FIELD.transferEncoding:
+      case CODING:
         refusal = readCoding(bytes, start, end, head)
         break
-      case FIELD.connection:
+      case CONNECTION:
         options |= values.readConnection(bytes, start, end, head)
         break
-      case FIELD.upgrade:
+      case UPGRADE:
         head.upgrade = joined(head.upgrade, head.text.slice(start - base, end - base))
         break
-      case FIELD.expect:
+      case EXPECT:
         refusal = readExpect(bytes, start, end, head)
         break
     }

@@ -3,11 +3,16 @@
 
 import type { HeadLimits } from './limits.ts'
 import { METHOD_LENGTH_MAX } from './limits.ts'
-import { CR, endOf, isDigit, LF, latin1, SLASH, SP, TARGET, TOKEN } from './octets.ts'
+import { endOf, isDigit, latin1, TARGET, TOKEN } from './octets.ts'
 import { refuse } from './refusal.ts'
 import type { RequestHead } from './request-head.ts'
 import { readTarget } from './target.ts'
 
+// Constants of this file, not of another one: see octets.ts.
+const CR = 0x0d
+const LF = 0x0a
+const SP = 0x20
+const SLASH = 0x2f
 const VERSION = ' HTTP/1.1'
 const MAJOR_AT = 6
 const MINOR_AT = 8

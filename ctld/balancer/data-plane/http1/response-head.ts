@@ -32,6 +32,10 @@ export const CHUNKED = -1
 /** A body that ends with the connection. */
 export const UNTIL_CLOSE = -2
 
+// Constants of this file, not of another one: see octets.ts.
+const { contentLength: LENGTH, transferEncoding: CODING, connection: CONNECTION } = FIELD
+const { keepAlive: KEEP_ALIVE, upgrade: UPGRADE, other: OTHER } = FIELD
+
 const KEEP_ALIVE_TIMEOUT = /(?:^|[,;])[ \t]*timeout[ \t]*=[ \t]*"?(\d{1,7})(?!\d)/i
 
 export function createResponseHead(fieldsMax?: number): ResponseHead {
@@ -147,27 +151,27 @@ function readFacts(bytes: Buffer, head: ResponseHead): number {
   let options = 0
   for (let index = 0; index < count; index += 1) {
     const kind = kinds[index] as number
-    if (kind === FIELD.other || kind > FIELD.upgrade) continue
+    if (kind === OTHER || kind > UPGRADE) continue
     const start = base + (at[index * OFFSETS + VALUE_START] as number)
     const end = base + (at[index * OFFSETS + VALUE_END] as number)
     switch (kind) {
-      case FIELD.contentLength:
+      case LENGTH:
         if (hasFraming(head)) return refuse(head, TWO_LENGTHS)
         head.contentLength = values.parseLength(bytes, start, end)
         if (head.contentLength < 0) return refuse(head, 'a Content-Length that is not a number')
         break
-      case FIELD.transferEncoding:
+      case CODING:
         if (hasFraming(head)) return refuse(head, TWO_LENGTHS)
         head.isChunked = head.minor === 1 && values.isChunked(bytes, start, end)
         if (!head.isChunked) return refuse(head, 'a Transfer-Encoding other than chunked')
         break
-      case FIELD.connection:
+      case CONNECTION:
         options |= values.readConnection(bytes, start, end, head)
         break
-      case FIELD.keepAlive:
+      case KEEP_ALIVE:
         head.keepAliveTimeoutMs = timeoutOf(head.text.slice(start - base, end - base))
         break
-      case FIELD.upgrade:
+      case UPGRADE:
         head.upgrade = head.text.slice(start - base, end - base)
         break
     }
