@@ -28,6 +28,7 @@ export type Access = {
   endedBy: '' | 'client' | 'instance' | 'balancer'
   /** Where it broke off; '': it went well. */
   phase: '' | 'request' | 'queue' | 'connect' | 'head' | 'body' | 'tunnel'
+  /** Of `A-Z a-z 0-9 . _ -` alone. */
   requestId: string
   /** '': none. */
   error: string
@@ -35,33 +36,93 @@ export type Access = {
 
 export const PATH_LENGTH_MAX = 2_048
 
-/** Ends with a line break. Times are milliseconds with three decimals at most. */
+/**
+ * Ends with a line break. Times are milliseconds with three decimals at most. `at` and `requestId`
+ * are taken as they are.
+ */
 export function accessLine(access: Access): string {
-  const { error } = access
-  return (
-    `{"at":"${access.at}","client":"${plain(access.client)}","service":"${plain(access.service)}` +
-    `","instance":"${plain(access.instance)}","method":"${plain(access.method)}","host":"` +
-    `${plain(access.host)}","path":"${plain(pathOf(access.path))}","status":${access.status}` +
-    `,"bytes_in":${access.bytesIn},"bytes_out":${access.bytesOut},"queue_ms":` +
-    `${ms(access.queueUs)},"connect_ms":${ms(access.connectUs)},"first_byte_ms":` +
-    `${ms(access.firstByteUs)},"total_ms":${ms(access.totalUs)},"retries":${access.retries}` +
-    `,"reused":${access.isReused},"ended_by":"${access.endedBy}","phase":"${access.phase}` +
-    `","request_id":"${plain(access.requestId)}"${error === '' ? '' : `,"error":"${plain(error)}"`}}\n`
-  )
+  const { queueUs, connectUs, error } = access
+  const waits =
+    queueUs === 0 && connectUs === 0
+      ? ',"queue_ms":0,"connect_ms":0,"first_byte_ms":'
+      : `,"queue_ms":${ms(queueUs)},"connect_ms":${ms(connectUs)},"first_byte_ms":`
+  const line =
+    `{"at":"${access.at}","client":"${plainClient(access.client)}${whereOf(access)}` +
+    `${plain(pathOf(access.path))}${statusOf(access.status)}${access.bytesIn}` +
+    `,"bytes_out":${access.bytesOut}${waits}${ms(access.firstByteUs)}` +
+    `,"total_ms":${ms(access.totalUs)}${outcomeOf(access)}${access.requestId}`
+  return error === '' ? `${line}"}\n` : `${line}","error":"${plain(error)}"}\n`
 }
 
-/** Wall time as ISO 8601. The text of a second is made once. */
+/** Wall time as ISO 8601. What is the same as before is not made again. */
 export function createStamp(): (wallMs: number) => string {
+  let millisecond = Number.NaN
   let second = Number.NaN
+  let start = ''
   let text = ''
   return (wallMs) => {
-    const now = Math.floor(wallMs / 1_000)
-    if (now !== second) {
-      second = now
-      text = new Date(now * 1_000).toISOString().slice(0, -4)
+    const now = Math.floor(wallMs)
+    if (now === millisecond) return text
+    millisecond = now
+    const nowSecond = Math.floor(now / 1_000)
+    if (nowSecond !== second) {
+      second = nowSecond
+      start = new Date(second * 1_000).toISOString().slice(0, -4)
     }
-    return `${text}${DIGITS[Math.floor(wallMs - now * 1_000)]}Z`
+    text = `${start}${DIGITS[now - second * 1_000]}Z`
+    return text
   }
+}
+
+type Where = Pick<Access, 'service' | 'method' | 'host'> & { text: string }
+
+/** The last text of each instance: most requests to it say the same. Bounded by its own size. */
+const wheres = new Map<string, Where>()
+const WHERES_MAX = 1_000
+
+function whereOf({ service, instance, method, host }: Access): string {
+  const known = wheres.get(instance)
+  if (known?.service === service && known.method === method && known.host === host) {
+    return known.text
+  }
+  const text =
+    `","service":"${plain(service)}","instance":"${plain(instance)}` +
+    `","method":"${plain(method)}","host":"${plain(host)}","path":"`
+  if (known === undefined && wheres.size >= WHERES_MAX) wheres.clear()
+  wheres.set(instance, { service, method, host, text })
+  return text
+}
+
+let lastClient = ''
+let lastPlainClient = ''
+
+function plainClient(client: string): string {
+  if (client === lastClient) return lastPlainClient
+  lastPlainClient = plain(client)
+  lastClient = client
+  return lastPlainClient
+}
+
+const statuses: string[] = Array.from({ length: 600 }, (_, status) => statusText(status))
+
+function statusOf(status: number): string {
+  return statuses[status] ?? statusText(status)
+}
+
+function statusText(status: number): string {
+  return `","status":${status},"bytes_in":`
+}
+
+const WELL = ',"ended_by":"","phase":"","request_id":"'
+const WELL_ANEW = `,"retries":0,"reused":false${WELL}`
+const WELL_REUSED = `,"retries":0,"reused":true${WELL}`
+
+function outcomeOf({ retries, isReused, endedBy, phase }: Access): string {
+  if (retries === 0 && endedBy === '' && phase === '') return isReused ? WELL_REUSED : WELL_ANEW
+  return (
+    `,"retries":${retries},"reused":${isReused},"ended_by":"${endedBy}","phase":"${phase}` +
+    `","request_id":"`
+  )
 }
 
 function pathOf(target: string): string {
@@ -87,9 +148,10 @@ function escaped(text: string): string {
 
 const DIGITS = Array.from({ length: 1_000 }, (_, value) => String(value).padStart(3, '0'))
 const DECIMALS = DIGITS.map((digits) => `.${digits}`.replace(/\.?0*$/, ''))
+const SMALL = Array.from({ length: 1_000 }, (_, value) => String(value))
 
 function ms(us: number): string {
   const whole = Math.round(us)
   const full = Math.floor(whole / 1_000)
-  return `${full}${DECIMALS[whole - full * 1_000]}`
+  return (SMALL[full] ?? String(full)) + DECIMALS[whole - full * 1_000]
 }

@@ -5,7 +5,7 @@
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.io.ts'
 import { InstanceConnection } from './instance-connection.io.ts'
-import { GROUP_MAX, mayShare, noteStuck } from './quickness.ts'
+import { GROUP_MAX, mayShare } from './quickness.ts'
 import type { Upstream } from './upstream.ts'
 
 /** What must not be repeated takes only a connection that was in use a moment ago. */
@@ -15,7 +15,7 @@ export type Dispatcher = {
   /** The exchange has claimed its instance. */
   submit(exchange: Exchange): void
   /** They shared a connection and are sent again, each by itself. They keep their claim. */
-  takenBack(upstream: Upstream, exchanges: readonly Exchange[]): void
+  sendAgain(exchanges: readonly Exchange[]): void
 }
 
 export function createDispatcher(engineOf: () => Engine): Dispatcher {
@@ -77,22 +77,22 @@ export function createDispatcher(engineOf: () => Engine): Dispatcher {
     return last
   }
 
-  return {
-    submit(exchange) {
-      const upstream = exchange.upstream as Upstream
-      if (upstream.batch.length === 0) dirty.push(upstream)
-      upstream.batch.push(exchange)
-      if (isScheduled) return
-      isScheduled = true
-      setImmediate(flushAll)
-    },
+  function submit(exchange: Exchange): void {
+    const upstream = exchange.upstream as Upstream
+    if (upstream.batch.length === 0) dirty.push(upstream)
+    upstream.batch.push(exchange)
+    if (isScheduled) return
+    isScheduled = true
+    setImmediate(flushAll)
+  }
 
-    takenBack(upstream, exchanges) {
-      const now = engineOf().clock.now()
-      noteStuck(upstream, now)
+  return {
+    submit,
+    sendAgain(exchanges) {
       for (const exchange of exchanges) {
+        if (exchange.isOver) continue
         exchange.mayShare = false
-        this.submit(exchange)
+        submit(exchange)
       }
     },
   }

@@ -1,6 +1,7 @@
 // One request's life: choose an instance or wait for one, send, try another where that does no
 // harm, hand the answer to the client piece by piece. It ends exactly once, and then it is counted.
 
+import type { Ticket } from '#ctld/balancer/data-plane/choose/queue.ts'
 import { setCookie, tokenOf } from '#ctld/balancer/data-plane/choose/sticky.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { maintenanceAnswer, type Problem, problemAnswer } from './answers.ts'
@@ -45,8 +46,11 @@ export class Exchange implements Waiter, Batched, Wish {
   #submittedAt = 0
   #phase: Phase = 'request'
   #waitDeadline: Deadline | undefined
-  #stopWaiting: (() => void) | undefined
+  #waitsFor: WaitReason | undefined
+  #waitUntil = 0
+  #ticket: Ticket<Waiter> | undefined
   #trailers = ''
+  #saidContinue = false
 
   constructor(engine: Engine, client: ClientConnection, lane: Lane, asked: Asked) {
     this.#engine = engine
@@ -95,39 +99,19 @@ export class Exchange implements Waiter, Batched, Wish {
   }
 
   /** Claims an instance, or waits for one, or says why there is none. */
-  dispatch(): void {
+  dispatch(isFirst = false): void {
     if (this.isOver) return
     const { lane } = this
     const { route } = lane
     if (this.#waitDeadline !== undefined) this.#engine.deadlines.clear(this.#waitDeadline)
-    this.#stopWaiting = undefined
-    if (lane.isGone) {
-      this.#refuse(gone(), 'queue')
-      return
-    }
-    if (route.traffic === 'maintenance') {
-      this.#maintenance()
-      return
-    }
-    if (route.traffic === 'paused') {
-      this.#wait(route.pauseMs, 'the service is paused')
-      return
-    }
-    const upstream = this.#engine.registry.claim(lane, this)
-    if (upstream !== undefined) {
-      this.#submit(upstream)
-      return
-    }
-    if (lane.upstreams.length === 0) {
-      this.#hold()
-      return
-    }
-    if (lane.upstreams.every((one) => this.tried?.has(one))) {
-      this.#allTried()
-      return
-    }
-    this.#engine.registry.listenForRoom(lane)
-    this.#wait(route.queueMs, 'every instance has as many requests as it may have')
+    this.#ticket = undefined
+    if (lane.isGone) this.#refuse(gone(), 'queue')
+    else if (route.traffic === 'maintenance') this.#maintenance()
+    else if (route.traffic === 'paused') this.#wait('paused', isFirst)
+    else if (lane.upstreams.length === 0) this.#wait('none', isFirst)
+    // Nobody overtakes those who wait already.
+    else if (lane.waiting.size > 0 && this.#waitsFor === undefined) this.#wait('full', isFirst)
+    else this.#claim(isFirst)
   }
 
   sentOn(connection: InstanceConnection): void {
@@ -150,7 +134,8 @@ export class Exchange implements Waiter, Batched, Wish {
     if (upload === undefined || connection === undefined || upload.isWhole) return
     upload.to(connection)
     upload.writable()
-    if (this.asked.expectContinue && upload.bytes === 0 && this.asked.minor === 1) {
+    if (this.asked.expectContinue && !this.#saidContinue) {
+      this.#saidContinue = true
       this.#client.text('HTTP/1.1 100 Continue\r\n\r\n')
       this.#client.flush()
     }
@@ -180,6 +165,7 @@ export class Exchange implements Waiter, Batched, Wish {
   /** The body cannot go on: what the instance has of it must not look whole. */
   bodyFault(problem: Problem): void {
     this.#connection?.abandon(this)
+    this.#connection = undefined
     this.#release()
     if (this.#reply === undefined) this.#refuse(problem, 'body', 'client')
     else this.#cut('client', 'body')
@@ -194,12 +180,13 @@ export class Exchange implements Waiter, Batched, Wish {
 
   interim(head: ResponseHead): void {
     // 100 was said by us; a client of HTTP/1.0 knows no interim answers.
-    if (head.status === 100 || this.asked.minor === 0) return
+    if (head.status === 100 || this.asked.minor === 0 || this.isOver) return
     this.#client.text(interimToClient(head))
     this.#client.flush()
   }
 
   begin(head: ResponseHead, length: number, now: number): void {
+    if (this.isOver) return
     const upstream = this.upstream as Upstream
     this.#engine.registry.succeeded(upstream)
     this.firstByteMs = now - this.startedAt
@@ -217,7 +204,7 @@ export class Exchange implements Waiter, Batched, Wish {
   }
 
   piece(octets: Buffer, from: number, to: number): void {
-    this.#reply?.piece(octets, from, to)
+    if (!this.isOver) this.#reply?.piece(octets, from, to)
   }
 
   flush(): void {
@@ -294,11 +281,13 @@ export class Exchange implements Waiter, Batched, Wish {
   /** The client left, or took nothing for too long. */
   clientGone(error: string): void {
     if (this.isOver) return
+    this.isOver = true
     this.error = error
     this.#connection?.abandon(this)
     this.#connection = undefined
-    this.#stopWaiting?.()
+    this.#stopWaiting()
     const phase = this.#phase
+    if (this.upstream !== undefined) this.#engine.registry.undecided(this.upstream)
     this.#release()
     this.#count('client', phase, { in: this.upload?.bytes ?? 0, out: this.#reply?.bytes ?? 0 })
   }
@@ -319,38 +308,54 @@ export class Exchange implements Waiter, Batched, Wish {
     this.#engine.dispatcher.submit(this)
   }
 
-  #hold(): void {
-    const { route, hadTargetsAt } = this.lane
-    const left = route.holdMs - (this.#engine.clock.now() - hadTargetsAt)
-    const detail = `no instance of service ${route.service} is running`
-    if (left <= 0) {
-      this.#refuse({ status: 503, detail }, 'queue')
-      return
-    }
-    this.#wait(left, detail)
+  #claim(isFirst: boolean): void {
+    const { lane } = this
+    const upstream = this.#engine.registry.claim(lane, this)
+    if (upstream !== undefined) this.#submit(upstream)
+    else if (lane.upstreams.every((one) => this.tried?.has(one))) this.#allTried()
+    else this.#wait('full', isFirst)
   }
 
-  /** `detail`: what to say when the time is over. */
-  #wait(ms: number, detail: string): void {
-    const { deadlines, clock } = this.#engine
+  /** The time runs from the first wait for this reason, however often it was woken in between. */
+  #wait(reason: WaitReason, isFirst: boolean): void {
+    const { deadlines, clock, registry } = this.#engine
     const { lane } = this
-    this.#phase = 'queue'
     const now = clock.now()
-    const ticket = lane.waiting.push(this, now + ms)
-    if (ticket === undefined) {
-      this.#refuse({ status: 503, detail: `${detail}, and too many wait for it` }, 'queue')
+    this.#phase = 'queue'
+    if (this.#waitsFor !== reason) {
+      this.#waitsFor = reason
+      this.#waitUntil = waitUntil(reason, lane, now)
+    }
+    const ms = this.#waitUntil - now
+    if (ms <= 0) {
+      this.#waitedInVain()
       return
     }
-    this.#stopWaiting = () => {
-      lane.waiting.remove(ticket)
-      if (this.#waitDeadline !== undefined) deadlines.clear(this.#waitDeadline)
+    this.#ticket = isFirst
+      ? lane.waiting.putBack(this, this.#waitUntil)
+      : lane.waiting.push(this, this.#waitUntil)
+    if (this.#ticket === undefined) {
+      this.#refuse({ status: 503, detail: 'too many requests wait for the service' }, 'queue')
+      return
     }
-    this.#waitDeadline = newDeadline(() => {
-      lane.waiting.remove(ticket)
-      this.queueMs = clock.now() - this.startedAt
-      this.#refuse({ status: 503, detail }, 'queue')
+    if (reason === 'full') registry.listenForRoom(lane)
+    this.#waitDeadline ??= newDeadline(() => {
+      this.#stopWaiting()
+      this.#waitedInVain()
     })
     deadlines.set(this.#waitDeadline, Math.ceil(ms), now)
+  }
+
+  #stopWaiting(): void {
+    if (this.#ticket === undefined) return
+    this.lane.waiting.remove(this.#ticket)
+    this.#ticket = undefined
+    if (this.#waitDeadline !== undefined) this.#engine.deadlines.clear(this.#waitDeadline)
+  }
+
+  #waitedInVain(): void {
+    this.queueMs = this.#engine.clock.now() - this.startedAt
+    this.#refuse({ status: 503, detail: inVain(this.#waitsFor ?? 'none', this.lane) }, 'queue')
   }
 
   // A connection that was closed while it was idle says nothing of its instance.
@@ -436,6 +441,30 @@ export class Exchange implements Waiter, Batched, Wish {
       },
       this.#lastInstance,
     )
+  }
+}
+
+type WaitReason = 'paused' | 'full' | 'none'
+
+function waitUntil(reason: WaitReason, { route, hadTargetsAt }: Lane, now: number): number {
+  switch (reason) {
+    case 'paused':
+      return now + route.pauseMs
+    case 'full':
+      return now + route.queueMs
+    case 'none':
+      return hadTargetsAt + route.holdMs
+  }
+}
+
+function inVain(reason: WaitReason, { service }: Lane): string {
+  switch (reason) {
+    case 'paused':
+      return `service ${service} is paused`
+    case 'full':
+      return 'every instance has as many requests as it may have'
+    case 'none':
+      return `no instance of service ${service} is running`
   }
 }
 

@@ -19,7 +19,7 @@ import {
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.io.ts'
-import { noteQuickness, QUEUE_PATIENCE_MS } from './quickness.ts'
+import { noteQuickness, noteStuck, QUEUE_PATIENCE_MS } from './quickness.ts'
 import type { Pooled, Upstream } from './upstream.ts'
 
 /** Below the 5 s after which Node programs close theirs; for a program that does not say. */
@@ -125,21 +125,16 @@ export class InstanceConnection implements Pooled {
     this.#watchBody()
   }
 
-  /** The one that waits for its answer needs no more of it: nobody may read it as another's. */
+  /**
+   * Nobody wants this answer any more. Alone, or begun, it ends the connection; among others it is
+   * read and dropped when its turn comes.
+   */
   abandon(exchange: Exchange): void {
-    if (this.#queue[0] === exchange && this.#queue.length === 1) {
-      this.destroy()
-      return
-    }
     const at = this.#queue.indexOf(exchange)
     if (at === -1) return
+    if (this.#queue.length > 1 && (at > 0 || this.#reading === 'head')) return
     this.#queue.splice(at, 1)
     this.#retire()
-  }
-
-  /** Its answer is still to come, and no other request may follow on this connection. */
-  closeAfterwards(): void {
-    this.#mustClose = true
   }
 
   /** Those behind the first are sent again, each by itself: they are all safe to repeat. */
@@ -147,7 +142,8 @@ export class InstanceConnection implements Pooled {
     if (this.#queue.length < 2) return
     const waiting = this.#queue.splice(1)
     this.#mustClose = true
-    this.#engine.dispatcher.takenBack(this.upstream, waiting)
+    noteStuck(this.upstream, this.#engine.clock.now())
+    this.#engine.dispatcher.sendAgain(waiting)
   }
 
   /** The socket, to be joined with the client's. Nothing here touches it any more. */
@@ -387,14 +383,14 @@ export class InstanceConnection implements Pooled {
   #retire(): void {
     const waiting = this.#queue
     this.destroy()
-    if (waiting.length > 0) this.#engine.dispatcher.takenBack(this.upstream, waiting)
+    this.#engine.dispatcher.sendAgain(waiting)
   }
 
   #invalid(exchange: Exchange, error: string): number {
     const others = this.#queue.filter((one) => one !== exchange)
     this.destroy()
     exchange.failed({ kind: 'invalid', wasSent: true, wasReused: this.wasUsed, error })
-    if (others.length > 0) this.#engine.dispatcher.takenBack(this.upstream, others)
+    this.#engine.dispatcher.sendAgain(others)
     return -1
   }
 

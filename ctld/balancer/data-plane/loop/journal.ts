@@ -2,11 +2,14 @@
 // line of the access log.
 
 import type { RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
+import type { TcpEnding } from '#ctld/balancer/data-plane/tcp/tcp-session.io.ts'
 import type { Exchange } from './exchange.io.ts'
 import type { Ended } from './tally.ts'
+import type { Lane } from './upstream.ts'
 
 export type Journal = {
   ended(exchange: Exchange, ended: Ended, instance: string): void
+  endedTcp(lane: Lane, client: string, ending: TcpEnding): void
   /** It belongs to no service. `head`: where there was a valid one. */
   rejected(client: string, status: number, head: RequestHead | undefined): void
   rejections(): Record<string, number>
@@ -29,6 +32,28 @@ export type Line = Ended & {
   wasReused: boolean
   requestId: string
   error: string
+}
+
+const blank: Line = {
+  client: '',
+  service: '',
+  instance: '',
+  method: '',
+  host: '',
+  path: '',
+  status: 0,
+  endedBy: '',
+  phase: '',
+  queueMs: -1,
+  connectMs: -1,
+  firstByteMs: -1,
+  totalMs: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  retries: 0,
+  wasReused: false,
+  requestId: '',
+  error: '',
 }
 
 export function createJournal(): Journal {
@@ -56,10 +81,38 @@ export function createJournal(): Journal {
       })
     },
 
+    endedTcp(lane, client, ending) {
+      const { how, queueMs, connectMs, totalMs, bytesIn, bytesOut, retries, error } = ending
+      const hasEndedWell = how === 'end' && ending.phase === 'tunnel'
+      const ended: Ended = {
+        status: 0,
+        endedBy: hasEndedWell ? '' : ending.endedBy,
+        phase: hasEndedWell ? '' : ending.phase,
+        queueMs,
+        firstByteMs: -1,
+        totalMs,
+        bytesIn,
+        bytesOut,
+      }
+      lane.tally.ended(ended)
+      lane.tally.counters.retries += retries
+      write?.({
+        ...blank,
+        ...ended,
+        client,
+        service: lane.service,
+        instance: ending.instance ?? '',
+        connectMs,
+        retries,
+        error: error ?? '',
+      })
+    },
+
     rejected(client, status, head) {
       rejected[status] = (rejected[status] ?? 0) + 1
       if (write === undefined) return
       write({
+        ...blank,
         client,
         status,
         method: head?.method ?? '',
@@ -67,18 +120,6 @@ export function createJournal(): Journal {
         path: head?.path ?? '',
         endedBy: 'balancer',
         phase: 'request',
-        service: '',
-        instance: '',
-        queueMs: -1,
-        connectMs: -1,
-        firstByteMs: -1,
-        totalMs: 0,
-        bytesIn: 0,
-        bytesOut: 0,
-        retries: 0,
-        wasReused: false,
-        requestId: '',
-        error: '',
       })
     },
 

@@ -18,6 +18,7 @@ import { createJournal } from './journal.ts'
 import type { ListeningPort, LoopNews, LoopTable, Settings } from './loop-table.ts'
 import { createRegistry } from './registry.ts'
 import type { SharedCounts } from './shared-counts.ts'
+import { acceptTcp } from './tcp-door.io.ts'
 import { peerOf } from './to-instance.ts'
 import type { Lane } from './upstream.ts'
 
@@ -62,6 +63,7 @@ export function createLoop(ports: LoopPorts): Loop {
     clients: new Set(),
   }
   const startedAt = clock.wall()
+  const sessions = new Set<{ cut(): void }>()
   const byAddress = new Map<string, number>()
   let settings: Settings | undefined
   let isTrusted = trustIn([])
@@ -75,7 +77,11 @@ export function createLoop(ports: LoopPorts): Loop {
     const address = socket.remoteAddress ?? ''
     const { max, perIp } = limitsOf(settings)
     const ofAddress = byAddress.get(address) ?? 0
-    if (address === '' || engine.clients.size >= max || (perIp > 0 && ofAddress >= perIp)) {
+    if (
+      address === '' ||
+      engine.clients.size + sessions.size >= max ||
+      (perIp > 0 && ofAddress >= perIp)
+    ) {
       refused += 1
       socket.destroy()
       return
@@ -86,11 +92,34 @@ export function createLoop(ports: LoopPorts): Loop {
       const left = (byAddress.get(address) ?? 1) - 1
       if (left === 0) byAddress.delete(address)
       else byAddress.set(address, left)
-      if (engine.clients.size === 0) onEmpty()
+      if (engine.clients.size + sessions.size === 0) onEmpty()
+    }
+    const dedicated = engine.index.byPort.get(port)
+    const lane = dedicated?.protocol === 'tcp' ? registry.lane(dedicated.service) : undefined
+    if (lane !== undefined) {
+      serve(socket, lane, onLeft)
+      return
     }
     const peer = peerOf(address, isTrusted)
     engine.clients.add(new ClientConnection(engine, socket, { peer, port, onLeft }))
     socket.resume()
+  }
+
+  // A session may be over before it is known here.
+  function serve(socket: Socket, lane: Lane, onLeft: () => void): void {
+    let isOver = false
+    let session: { cut(): void } | undefined
+    session = acceptTcp(engine, socket, lane, () => {
+      isOver = true
+      if (session !== undefined) sessions.delete(session)
+      onLeft()
+    })
+    if (!isOver) sessions.add(session)
+  }
+
+  function cutAll(): void {
+    for (const client of [...engine.clients]) client.destroy()
+    for (const session of [...sessions]) session.cut()
   }
 
   return {
@@ -116,15 +145,15 @@ export function createLoop(ports: LoopPorts): Loop {
       const { promise, resolve } = Promise.withResolvers<void>()
       onEmpty = resolve
       for (const client of [...engine.clients]) client.drain()
-      if (engine.clients.size === 0) return
+      if (engine.clients.size + sessions.size === 0) return
       const cancel = clock.after(graceMs, resolve)
       await promise
       cancel()
-      for (const client of [...engine.clients]) client.destroy()
+      cutAll()
     },
 
     counters() {
-      const open = engine.clients.size
+      const open = engine.clients.size + sessions.size
       return {
         startedAt,
         tableVersion,
@@ -141,7 +170,7 @@ export function createLoop(ports: LoopPorts): Loop {
 
     close() {
       doors.close()
-      for (const client of [...engine.clients]) client.destroy()
+      cutAll()
       registry.close()
       deadlines.close()
     },

@@ -10,12 +10,13 @@ import { slowStartWeight } from '#ctld/balancer/data-plane/choose/slow-start.ts'
 import { byToken } from '#ctld/balancer/data-plane/choose/sticky.ts'
 import { newInstanceCounters, record } from '#ctld/balancer/data-plane/counters.ts'
 import type { Route, Target } from '#ctld/ports.ts'
+import { assert } from '#shared/assert.ts'
 import type { Clock, Dice, Log } from '#shared/ports.ts'
 import type { LoopNews, LoopTable } from './loop-table.ts'
 import { ALONE_START_MS } from './quickness.ts'
 import type { SharedCounts } from './shared-counts.ts'
 import { Tally } from './tally.ts'
-import type { Lane, Upstream } from './upstream.ts'
+import type { Lane, Upstream, Waiter } from './upstream.ts'
 
 /** A flood of failures is one piece of news. */
 const NEWS_EVERY_MS = 1_000
@@ -48,8 +49,8 @@ export function createRegistry(ports: {
   const untried: Circumstances<Upstream> = {
     isExcluded: (upstream) =>
       asked.tried?.has(upstream) === true ||
-      (asked.limit > 0 && counts.total(upstream.slot) >= asked.limit),
-    inFlight: (upstream) => counts.total(upstream.slot),
+      (asked.limit > 0 && counts.about(upstream.slot) >= asked.limit),
+    inFlight: (upstream) => counts.about(upstream.slot),
     random: dice.random,
     weightOf: (upstream) =>
       slowStartWeight(
@@ -86,8 +87,9 @@ export function createRegistry(ports: {
     const lane = known ?? newLane(route)
     const hadTargets = lane.upstreams.length > 0
     lane.route = route
+    lane.waiting.resize(route.queueMax)
     lane.upstreams = route.targets.map((target) =>
-      enter(target, lane, slots[target.instance] ?? 0, now),
+      enter(target, lane, slotOf(slots, target.instance), now),
     )
     if (route.stickyCookie !== undefined) lane.byToken = byToken(lane.upstreams)
     if (lane.upstreams.length > 0 || hadTargets) lane.hadTargetsAt = now
@@ -138,8 +140,8 @@ export function createRegistry(ports: {
       )
       if (!hasRoom && lane.route.traffic === 'open') return
       const before = lane.waiting.size
-      lane.waiting.shift()?.dispatch()
-      // It found no room after all and stands at the end now: the others would fare no better.
+      lane.waiting.shift()?.dispatch(true)
+      // Another loop was quicker, and it stands in front again.
       if (lane.waiting.size >= before) return
     }
     if (lane.waiting.size === 0) stopListening(lane)
@@ -206,6 +208,11 @@ export function createRegistry(ports: {
       ejection.succeeded(upstream.ejection)
     },
 
+    /** Its request ended without a word about it, because the client left. */
+    undecided(upstream: Upstream): void {
+      ejection.undecided(upstream.ejection, clock.now())
+    },
+
     /** No connection: it is skipped for a while. Failures of the same moment are one. */
     unreachable(upstream: Upstream, error: string): void {
       const now = clock.now()
@@ -243,9 +250,18 @@ export function createRegistry(ports: {
 
   // Each looks anew at the table: who has to wait on stands in the queue again, in the same order.
   function wakeAll(lane: Lane): void {
-    for (let left = lane.waiting.size; left > 0; left -= 1) lane.waiting.shift()?.dispatch()
+    const all: Waiter[] = []
+    for (let one = lane.waiting.shift(); one !== undefined; one = lane.waiting.shift())
+      all.push(one)
+    for (const one of all) one.dispatch(false)
     if (lane.waiting.size === 0) stopListening(lane)
   }
+}
+
+function slotOf(slots: Readonly<Record<string, number>>, instance: string): number {
+  const slot = slots[instance]
+  assert(slot !== undefined, `instance ${instance} has a slot`)
+  return slot
 }
 
 function newLane(route: Route): Lane {

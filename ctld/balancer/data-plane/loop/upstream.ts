@@ -67,5 +67,6 @@ export type Lane = {
 
 /** Who waits for an instance. `dispatch` is called when there may be one: it claims again. */
 export type Waiter = {
-  dispatch(): void
+  /** `isFirst`: if it has to wait on, it stands in front. */
+  dispatch(isFirst: boolean): void
 }
