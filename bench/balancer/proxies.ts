@@ -2,8 +2,6 @@
 // programs, the fields X-Forwarded-*, round robin over the same two programs, timeouts, an access
 // log or none. Where a proxy's defaults would cost it time here, they are set to its advantage.
 
-import { HOST } from './load/messages.ts'
-
 export const proxyNames = ['ours', 'haproxy', 'nginx', 'caddy', 'former'] as const
 export type ProxyName = (typeof proxyNames)[number]
 
@@ -19,7 +17,6 @@ export type Setting = {
   nodeFlags: readonly string[]
 }
 
-/** `stdout`: the file that takes what it prints. */
 export type Launch = {
   command: readonly string[]
   files: Readonly<Record<string, string>>
@@ -171,9 +168,6 @@ function caddyText({ port, origins, folder, accessLog }: Setting): string {
     '}',
   ])
 }
-
-/** The host that the load asks for. */
-export const host = HOST
 
 function lines(all: readonly string[]): string {
   return `${all.join('\n')}\n`
