@@ -29,7 +29,8 @@ export function createAccessLog(ports: { file: string; clock: Clock; log: Log })
   let waiting = ''
   let waitingLines = 0
   let handle: FileHandle | undefined
-  let lookAt = 0
+  let failure: unknown
+  let lookAt = Number.NEGATIVE_INFINITY
   let isTorn = false
   let isBroken = false
   let isClosed = false
@@ -58,13 +59,21 @@ export function createAccessLog(ports: { file: string; clock: Clock; log: Log })
 
   /** The file of that name, also when it is another one than a second ago. */
   const current = async (): Promise<FileHandle> => {
-    if (handle !== undefined && clock.now() < lookAt) return handle
+    if (clock.now() < lookAt) {
+      if (handle === undefined) throw failure
+      return handle
+    }
     lookAt = clock.now() + LOOK_MS
     if (handle !== undefined && (await isStill(handle, file))) return handle
     const former = handle
     handle = undefined
     await former?.close()
-    handle = await open(file, APPEND, MODE)
+    try {
+      handle = await open(file, APPEND, MODE)
+    } catch (error) {
+      failure = error
+      throw error
+    }
     isTorn = false
     return handle
   }
@@ -84,7 +93,11 @@ export function createAccessLog(ports: { file: string; clock: Clock; log: Log })
       isBroken = false
     } catch (cause) {
       drop(count)
-      if (!isBroken) log.error({ file, error: String(cause) }, 'access log cannot be written')
+      if (!isBroken)
+        log.error(
+          { file, error: String(cause) },
+          'access log cannot be written: may the balancer write there?',
+        )
       isBroken = true
     }
   }

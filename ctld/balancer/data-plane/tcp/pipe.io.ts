@@ -92,17 +92,11 @@ export function joinSockets(joint: Joint): { cut(): void } {
 
   const watch = (limitMs: number) => {
     stopWatching?.()
-    let last = ''
-    let silentLooks = 0
-    const look = () => {
-      const now = `${inward.moves} ${outward.moves} ${unsentOf(client)} ${unsentOf(upstream)}`
-      silentLooks = now === last ? silentLooks + 1 : 0
-      last = now
-      if (silentLooks >= LOOKS_PER_LIMIT) {
-        endAll({ endedBy: 'balancer', how: 'idle' }, (socket) => socket.destroy())
-      } else stopWatching = clock.after(limitMs / LOOKS_PER_LIMIT, look)
-    }
-    look()
+    const progress = () =>
+      `${inward.moves} ${outward.moves} ${unsentOf(client)} ${unsentOf(upstream)}`
+    stopWatching = watchSilence(clock, limitMs, progress, () => {
+      endAll({ endedBy: 'balancer', how: 'idle' }, (socket) => socket.destroy())
+    })
   }
 
   const inward = openWithHead(client, upstream, joint.clientHead)
@@ -120,4 +114,24 @@ function openWithHead(from: Socket, to: Socket, head: Buffer | undefined): Way {
   const way = openWay(from, to)
   way.bytes += head?.length ?? 0
   return way
+}
+
+/** Calls once when `progress` has said the same for the limit, or up to a quarter more. */
+function watchSilence(
+  clock: Clock,
+  limitMs: number,
+  progress: () => string,
+  onSilent: () => void,
+): Cancel {
+  let last = progress()
+  let silentLooks = 0
+  const look = () => {
+    const now = progress()
+    silentLooks = now === last ? silentLooks + 1 : 0
+    last = now
+    if (silentLooks >= LOOKS_PER_LIMIT) onSilent()
+    else cancel = clock.after(limitMs / LOOKS_PER_LIMIT, look)
+  }
+  let cancel = clock.after(limitMs / LOOKS_PER_LIMIT, look)
+  return () => cancel()
 }

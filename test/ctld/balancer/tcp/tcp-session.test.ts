@@ -1,105 +1,11 @@
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
-import type { Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import {
-  serveTcp,
-  type TcpEnding,
-  type TcpPorts,
-  TRIES_MAX,
-} from '#ctld/balancer/data-plane/tcp/tcp-session.io.ts'
+import { TRIES_MAX } from '#ctld/balancer/data-plane/tcp/tcp-session.io.ts'
 import type { Route } from '#ctld/ports.ts'
-import { machineClock } from '#shared/clock.io.ts'
-import type { Clock } from '#shared/ports.ts'
-import { deadPort, route as routeTo, target } from '#test/ctld/balancer/rig.ts'
+import { deadPort } from '#test/ctld/balancer/rig.ts'
 import { createManualClock } from '#test/helpers/manual-clock.ts'
-import { client, door, echo, errorOf, program, readAll, readBytes } from './tcp-rig.ts'
-
-type Upstream = { instance: string; target: { host: string; port: number }; inFlight: number }
-
-type Service = Awaited<ReturnType<typeof service>>
-
-/** A service at a door: chooses the first instance that is not tried and not full. */
-async function service(
-  ports: number[],
-  more: Partial<Route> & { clock?: Clock; waitersMax?: number } = {},
-) {
-  const { clock = machineClock, waitersMax = 10, ...rest } = more
-  let route: Route | undefined
-  let upstreams: Upstream[] = []
-  const waiting = new Set<() => void>()
-  const notices: string[] = []
-  const endings: TcpEnding[] = []
-  const endingsWanted: ((ending: TcpEnding) => void)[] = []
-  const sessions: { cut(): void; socket: Socket }[] = []
-  const arrived = Promise.withResolvers<void>()
-  const wakeAll = () => {
-    for (const wake of [...waiting]) {
-      waiting.delete(wake)
-      wake()
-    }
-  }
-  const publish = (ports: number[], change: Partial<Route> = {}) => {
-    const targets = ports.map((port, index) => target(`i${index}`, port))
-    route = routeTo(targets, { service: 'db', protocol: 'tcp', holdMs: 5_000, ...rest, ...change })
-    upstreams = targets.map((one) => ({ instance: one.instance, target: one, inFlight: 0 }))
-    wakeAll()
-  }
-  publish(ports)
-
-  const seam: TcpPorts<Upstream> = {
-    clock,
-    route: () => route,
-    claim(tried) {
-      const isFree = (one: Upstream) =>
-        !tried.has(one) && (route?.inFlightMax === 0 || one.inFlight < (route?.inFlightMax ?? 0))
-      const chosen = upstreams.find(isFree)
-      if (chosen !== undefined) chosen.inFlight += 1
-      return chosen
-    },
-    release(upstream) {
-      upstream.inFlight -= 1
-      wakeAll()
-    },
-    succeeded: ({ instance }) => notices.push(`succeeded ${instance}`),
-    unreachable: ({ instance }, error) => notices.push(`unreachable ${instance}: ${error}`),
-    wait(wake) {
-      if (waiting.size >= waitersMax) return undefined
-      waiting.add(wake)
-      return () => waiting.delete(wake)
-    },
-    done(ending) {
-      const wanted = endingsWanted.shift()
-      if (wanted === undefined) endings.push(ending)
-      else wanted(ending)
-    },
-  }
-  const port = await door(
-    (socket) => {
-      sessions.push({ ...serveTcp(socket, seam), socket })
-      arrived.resolve()
-    },
-    { pauseOnConnect: true },
-  )
-  return {
-    port,
-    publish,
-    notices,
-    sessions,
-    arrived: arrived.promise,
-    waiting,
-    withdraw() {
-      route = undefined
-      wakeAll()
-    },
-    inFlight: () => upstreams.reduce((sum, { inFlight }) => sum + inFlight, 0),
-    ending(): Promise<TcpEnding> {
-      const ending = endings.shift()
-      if (ending !== undefined) return Promise.resolve(ending)
-      return new Promise((tell) => endingsWanted.push(tell))
-    },
-  }
-}
+import { client, echo, errorOf, program, readAll, readBytes } from './tcp-rig.ts'
+import { service } from './tcp-service.ts'
 
 describe('a session', () => {
   test('goes to an instance and is told when it has ended', async () => {
@@ -363,43 +269,6 @@ describe('a session that cannot begin', () => {
     },
   )
 })
-
-test('1,000 sessions, whatever their end, leave no socket open', async () => {
-  const { port, ending, inFlight, sessions } = await service([await deadPort(), await echo()])
-  await one(port, 0, sessions)
-  await ending()
-  const before = openSockets()
-  for (let round = 0; round < 20; round += 1) {
-    const round50 = Array.from({ length: 50 }, (_, index) => one(port, index, sessions))
-    await Promise.all([...round50, ...round50.map(() => ending())])
-  }
-  while (openSockets() > before) await turn()
-  expect(openSockets()).toBeLessThanOrEqual(before)
-  expect(inFlight()).toBe(0)
-})
-
-async function one(port: number, kind: number, sessions: Service['sessions']): Promise<void> {
-  const socket = client(port)
-  socket.write('x'.repeat(kind * 100 + 1))
-  await readBytes(socket, 1)
-  if (kind % 4 === 0) socket.end()
-  else if (kind % 4 === 1) socket.destroy()
-  else if (kind % 4 === 2) socket.resetAndDestroy()
-  else sessionOf(socket, sessions).cut()
-  socket.resume()
-  if (!socket.closed) await new Promise((tell) => socket.once('close', tell))
-}
-
-/** A port is used again soon: the last one it is. */
-function sessionOf(socket: Socket, sessions: Service['sessions']): { cut(): void } {
-  const session = sessions.findLast((one) => one.socket.remotePort === socket.localPort)
-  if (session === undefined) throw new Error(`no session from port ${socket.localPort}`)
-  return session
-}
-
-function openSockets(): number {
-  return readdirSync('/proc/self/fd').length
-}
 
 function turn(): Promise<void> {
   return new Promise((next) => setImmediate(next))
