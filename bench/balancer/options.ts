@@ -13,8 +13,9 @@ export const USAGE = `node bench/balancer/main.ts [options]
   --rounds N       default ${WHOLE.rounds}
   --seconds N      for each case, proxy and round; default ${WHOLE.ms / 1_000}
   --node-flags=F   for ours, in place of those in bin/tucano_balancer; separated by spaces
-A whole run writes its table and picture into docs/; one with --quick, --only or --proxies
-does not.`
+A whole run, with no option but --json and --rounds, writes its table and picture into docs/.`
+
+const WHOLE_MAY_HAVE: ReadonlySet<string> = new Set(['json', 'rounds'])
 
 const ROUNDS_MAX = 100
 const SECONDS_MAX = 600
@@ -50,7 +51,7 @@ export function parseOptions(words: readonly string[]): Options {
       ms: seconds === undefined ? base.ms : seconds * 1_000,
     },
     nodeFlags: values['node-flags']?.split(' ').filter((flag) => flag !== ''),
-    isWhole: !quick && only === undefined && proxies === undefined,
+    isWhole: Object.entries(values).every(([key, value]) => !value || WHOLE_MAY_HAVE.has(key)),
   }
 }
 

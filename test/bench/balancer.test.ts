@@ -180,6 +180,15 @@ describe('the arguments', () => {
       nodeFlags: undefined,
     })
     expect(parseOptions([]).cases).toEqual(cases)
+    expect(parseOptions(['--json', '--rounds', '7'])).toMatchObject({ json: true, isWhole: true })
+    for (const words of [
+      ['--quick'],
+      ['--only', 'post'],
+      ['--seconds', '1'],
+      ['--node-flags=-a'],
+    ]) {
+      expect(parseOptions(words).isWhole).toBe(false)
+    }
   })
 
   test('choose cases, proxies, rounds and flags', () => {
