@@ -127,7 +127,8 @@ export function beginsWith(bytes: Uint8Array, start: number, lower: Uint8Array):
 }
 
 function kindWithUnderscores(bytes: Uint8Array, start: number, end: number): FieldKind {
-  const dashed = bytes.slice(start, end)
+  // A copy: a Buffer's own `slice` is none, and these octets are the client's.
+  const dashed = new Uint8Array(bytes.subarray(start, end))
   for (let at = 0; at < dashed.length; at += 1) if (dashed[at] === 0x5f) dashed[at] = 0x2d
   const isSpecial = kindOf(dashed, 0, dashed.length, false) !== FIELD.other
   return isSpecial ? FIELD.underscore : FIELD.other

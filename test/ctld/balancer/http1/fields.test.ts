@@ -47,8 +47,12 @@ const others = [
 
 function kindOfName(name: string): number | undefined {
   const raw = Buffer.from(`GET / HTTP/1.0\r\n${name}: ${valueFor(name)}\r\n\r\n`)
+  const sent = raw.toString('latin1')
   const head = createRequestHead()
   expect(parseRequestHead(raw, 0, raw.length, head, HEAD_LIMITS), head.reason).toBe(raw.length)
+  // It only looks.
+  expect(raw.toString('latin1')).toBe(sent)
+  expect(head.text).toBe(sent)
   return head.kinds[0]
 }
 
