@@ -198,6 +198,7 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
     pid = hello.pid
     failedWith = undefined
     isHandover = false
+    launchNotBefore = 0
     isGreeted = true
     redialMs = REDIAL_MS_MIN
     const { drained, routed } = awaited.greeted(hello.routed)

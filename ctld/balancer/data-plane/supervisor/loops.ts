@@ -25,6 +25,8 @@ const RESTART_MS_MAX = 5_000
 const PULSE_MS = 10_000
 const PULSES_MISSED_MAX = 3
 const ANSWER_MS_MAX = 2_000
+/** A loop tries a port that failed again well before that. */
+const FAILURE_MS = 12_000
 /** Loops that are too many now let their connections finish for so long. */
 export const SHRINK_GRACE_MS = 30_000
 
@@ -54,6 +56,8 @@ export type Loops = {
   resize(count: number, inherited?: readonly ListeningPort[]): void
   /** Resolves when every loop that was there serves by it, with the ports that failed. */
   update(table: LoopTable): Promise<PortFailure[]>
+  /** Resolves when no update is under way. */
+  updated(): Promise<void>
   /** Rejects with `unavailable` when no loop answers. */
   counters(): Promise<DataPlaneCounters>
   listening(): Promise<ListeningPort[]>
@@ -82,10 +86,8 @@ export function createLoops(ports: LoopsPorts): Loops {
   const youngDeaths = new Map<number, number>()
   const restarts = new Map<number, Cancel>()
   const inheritance = new Map<number, ListeningPort[]>()
-  /** Of the last table. */
-  const failures = new Map<number, PortFailure>()
-  /** Errors of ports, until a table after which they are open. */
-  const told = new Map<number, string>()
+  /** With when it was told last: a loop tells it again at each try, until it succeeds. */
+  const failures = new Map<number, PortFailure & { at: number }>()
   const questions = new Map<number, { waiting: Waiting; take: (answer: unknown) => void }>()
   const updates = new Set<Waiting & { version: number }>()
   let wanted = 0
@@ -95,6 +97,7 @@ export function createLoops(ports: LoopsPorts): Loops {
   let stopPulse: Cancel = () => {}
   let isEnding = false
   const lastGone = new Set<() => void>()
+  const onUpdated: (() => void)[] = []
 
   function start(index: number): void {
     if (isEnding) return
@@ -159,12 +162,17 @@ export function createLoops(ports: LoopsPorts): Loops {
     }
   }
 
-  /** Each loop tells of it, at each table: once is enough for everybody else. */
+  /** Each loop tells of it, at each try: once is enough for everybody else. */
   function failListener(failure: PortFailure): void {
-    const isNew = told.get(failure.port) !== failure.error
-    failures.set(failure.port, failure)
-    told.set(failure.port, failure.error)
-    if (isNew) ports.listenerFailed(failure)
+    const known = standing().find(({ port }) => port === failure.port)
+    failures.set(failure.port, { ...failure, at: clock.now() })
+    if (known?.error !== failure.error) ports.listenerFailed(failure)
+  }
+
+  function standing(): PortFailure[] {
+    return [...failures.values()]
+      .filter(({ at }) => clock.now() - at < FAILURE_MS)
+      .map(({ port, error }) => ({ port, error }))
   }
 
   function end(id: string, error: string): void {
@@ -251,18 +259,20 @@ export function createLoops(ports: LoopsPorts): Loops {
     },
     update(next) {
       table = next
-      failures.clear()
       return new Promise((resolve) => {
         const done = () => {
           updates.delete(update)
-          for (const port of told.keys()) if (!failures.has(port)) told.delete(port)
-          resolve([...failures.values()])
+          resolve(standing())
+          if (updates.size === 0) for (const idle of onUpdated.splice(0)) idle()
         }
         const update = { members: new Set(members.keys()), done, version: next.version }
         updates.add(update)
         for (const member of members.values()) post(member, next)
         if (members.size === 0) done()
       })
+    },
+    async updated() {
+      if (updates.size > 0) await new Promise<void>((resolve) => onUpdated.push(resolve))
     },
     async counters() {
       const all = await ask<DataPlaneCounters>('counters')

@@ -10,12 +10,13 @@ import type {
 import type { Route } from '#ctld/ports.ts'
 import { messageOf } from '#shared/errors.ts'
 import type { Cancel, Clock, Log } from '#shared/ports.ts'
+import { createKeepNewest } from './keep-newest.ts'
 import { createLoops, type Loops, type StartLoop } from './loops.ts'
 import { createPortsHeld, type PortsHeld, routesWithout, type TryPort } from './ports-held.ts'
 import { type FromDataPlane, type PortFailure, PROTOCOL, type ToDataPlane } from './protocol.ts'
 import { createSlots } from './slots.ts'
 
-/** Between two tries to open ports that another program has, and to write to a full disk. */
+/** Between two tries to open ports that another program has. */
 const RETRY_MS = 1_000
 /** How the program that was before is called among the members. */
 const PREDECESSOR = 'predecessor'
@@ -42,8 +43,8 @@ export type SupervisorPorts = {
 }
 
 export type Supervisor = {
-  /** Serves by this table, which is on disk; resolves with the ports that failed. */
-  begin(table: KeptTable, inherited?: readonly ListeningPort[]): Promise<PortFailure[]>
+  /** Serves by this table, which is on disk, when it resolves. */
+  begin(table: KeptTable, inherited?: readonly ListeningPort[]): Promise<void>
   /** Serves by this one, which came without a feeder. */
   renew(table: KeptTable): void
   /** This one feeds from now on; answers who did before. */
@@ -57,14 +58,13 @@ export type Supervisor = {
   table(): KeptTable | undefined
   routed(): string[]
   listening(): Promise<ListeningPort[]>
-  /** Resolves when the table that came last is in force and on disk. */
+  /** Resolves when nothing is being written to disk. */
   settled(): Promise<void>
   /** Takes no more connections and keeps nothing any more; resolves when the last one is gone. */
   drain(graceMs: number): Promise<void>
 }
 
-/** `isKept`: it is on disk already, as far as is known. */
-type Table = KeptTable & { serial: number; from: Peer | undefined; isKept: boolean }
+type Table = KeptTable & { serial: number; from: Peer | undefined }
 
 export function createSupervisor(ports: SupervisorPorts): Supervisor {
   const { clock, log } = ports
@@ -76,15 +76,18 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
   let received = 0
   let serial = 0
   let latest: Table | undefined
-  let applied: Table | undefined
+  const unacked: Table[] = []
+  /** Serials of what the loops were handed, and of what they all serve by. */
+  let posted = 0
+  let applied = 0
   let served: Settings | undefined
-  let notKept: string | undefined
   let work: Promise<void> | undefined
   /** The ports and the file are another's from then on. */
   let isDraining = false
   let cancelRetry: Cancel = () => {}
   let tellPredecessor: ((table: ToDataPlane) => void) | undefined
   let failures: PortFailure[] = []
+  const kept = createKeepNewest({ clock, log, save: ports.keep, onTried: ack })
 
   const loops: Loops = createLoops({
     clock,
@@ -109,45 +112,51 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
   })
 
   function take(table: KeptTable, from: Peer | undefined, isKept = false): void {
-    tellDrained(slots.apply(instancesOf(table.routes)))
+    const instances = instancesOf(table.routes)
+    tellDrained(slots.apply(instances))
     serial += 1
-    latest = { ...table, serial, from, isKept }
-    tellPredecessor?.({ kind: 'table', ...table, version: serial })
+    latest = { ...table, serial, from }
+    if (from !== undefined) unacked.push(latest)
+    if (!isDraining) kept.put(serial, bare(table), isKept)
     if (tellPredecessor !== undefined) {
-      slots.posted(PREDECESSOR, serial, instancesOf(table.routes))
+      tellPredecessor({ kind: 'table', ...table, version: serial })
+      slots.posted(PREDECESSOR, serial, instances)
     }
-    work ??= apply().finally(() => {
-      work = undefined
-    })
+    work ??= post()
   }
 
-  /** One table after the other; of those that come meanwhile only the newest counts. */
-  async function apply(): Promise<void> {
-    while (latest !== undefined && latest !== applied) {
+  /** Hands the newest to the loops. None is waited for: one that hangs must not stop the others. */
+  async function post(): Promise<void> {
+    while (latest !== undefined && latest.serial > posted) {
       const table = latest
+      const taken = isDraining ? [] : await held.hold(table.settings, table.routes, served?.port)
+      if (table !== latest) continue
+      posted = table.serial
+      void serve(table, taken).then((failed) => {
+        failures = [...taken, ...failed]
+        applied = Math.max(applied, table.serial)
+        ack()
+      })
       cancelRetry()
-      if (isDraining) await serve(table, [])
-      else await openAndKeep(table)
-      applied = table
-      if (table.from === feeder) {
-        feeder?.send({ kind: 'ack', version: table.version, failures, notKept })
-      }
+      if (taken.length > 0) retryLater()
     }
+    work = undefined
   }
 
-  async function openAndKeep(table: Table): Promise<void> {
-    const taken = await held.hold(table.settings, table.routes, served?.port)
-    const isKept = table.isKept && notKept === undefined
-    const kept = isKept ? undefined : ports.keep(bare(table)).then(noteKept, noteNotKept)
-    failures = [...taken, ...(await serve(table, taken))]
-    await kept
-    if (taken.length > 0 || notKept !== undefined) retryLater()
+  /** The newest that every loop serves by and that is on disk; older ones are covered by it. */
+  function ack(): void {
+    const done = isDraining ? applied : Math.min(applied, kept.tried())
+    const count = unacked.filter(({ serial: of }) => of <= done).length
+    const newest = unacked.splice(0, count).at(-1)
+    if (newest === undefined || newest.from !== feeder) return
+    const { version } = newest
+    feeder?.send({ kind: 'ack', version, failures, notKept: kept.failure() })
   }
 
   async function serve(table: Table, taken: readonly PortFailure[]): Promise<PortFailure[]> {
     tellFailed(taken)
     const routes = routesWithout(table.settings, table.routes, taken)
-    // While the main port cannot be had, the former one stays; without one there is nobody to serve.
+    // While the main port cannot be had, the former one stays; without one nobody is served.
     const settings = routes === undefined ? served : table.settings
     if (settings === undefined) return []
     served = settings
@@ -166,20 +175,9 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
     inheritance = []
   }
 
-  function noteKept(): void {
-    if (notKept !== undefined) log.info({}, 'the route table is on disk again')
-    notKept = undefined
-  }
-
-  function noteNotKept(error: unknown): void {
-    const words = messageOf(error)
-    if (words !== notKept) log.error({ error: words }, 'the route table is not on disk')
-    notKept = words
-  }
-
   function retryLater(): void {
     cancelRetry = clock.after(RETRY_MS, () => {
-      if (latest !== undefined) take(bare(latest), latest.from, true)
+      if (latest !== undefined && !isDraining) take(bare(latest), undefined, true)
     })
   }
 
@@ -205,10 +203,9 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
     peer.send(answer)
   }
 
-  /** Loops count by serials, which nobody outside knows. */
+  /** Loops count by serials, which nobody outside knows. 0: not all have the newest yet. */
   function withVersion(counters: DataPlaneCounters): DataPlaneCounters {
-    const isLatest = counters.tableVersion === latest?.serial
-    const version = (isLatest ? latest : applied)?.version ?? 0
+    const version = counters.tableVersion === latest?.serial ? latest.version : 0
     return { ...counters, tableVersion: version }
   }
 
@@ -221,7 +218,7 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
       inheritance = inherited
       take(table, undefined, true)
       await work
-      return failures
+      await loops.updated()
     },
     renew: (table) => take(table, undefined),
     attach(peer) {
@@ -272,10 +269,11 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
     table: () => (latest === undefined ? undefined : bare(latest)),
     routed: () => slots.routed(),
     listening: () => loops.listening(),
-    settled: async () => work,
+    settled: () => kept.settled(),
     async drain(graceMs) {
       isDraining = true
       cancelRetry()
+      kept.stop()
       await loops.drain(graceMs)
     },
   }
