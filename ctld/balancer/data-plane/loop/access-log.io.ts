@@ -17,7 +17,7 @@ const MODE = 0o640
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 
 export type AccessLog = {
-  /** `line` ends with a line break. */
+  /** `line` is ASCII and ends with a line break. */
   append(line: string): void
   counters(): { lines: number; dropped: number }
   /** Writes what waits; nothing is appended after it. */
@@ -82,7 +82,7 @@ export function createAccessLog(ports: { file: string; clock: Clock; log: Log })
     try {
       const to = await current()
       // What a full disk tore is one line, and not the next one too.
-      const bytes = Buffer.from(isTorn ? `\n${text}` : text)
+      const bytes = Buffer.from(isTorn ? `\n${text}` : text, 'latin1')
       isTorn = true
       for (let at = 0; at < bytes.length; ) {
         at += (await to.write(bytes, at, bytes.length - at)).bytesWritten

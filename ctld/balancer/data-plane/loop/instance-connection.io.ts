@@ -3,19 +3,8 @@
 // an answer ends by closing, when the program wants it closed, or when a body was not sent whole.
 
 import { connect, type Socket } from 'node:net'
-import {
-  type Chunked,
-  createChunked,
-  feedChunked,
-} from '#ctld/balancer/data-plane/http1/chunked.ts'
-import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
-import {
-  bodyOf,
-  CHUNKED,
-  parseResponseHead,
-  type ResponseHead,
-  UNTIL_CLOSE,
-} from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { type ResponseHead, UNTIL_CLOSE } from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { AnswerReader } from './answer-reader.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.io.ts'
@@ -30,7 +19,6 @@ const IDLE_MARGIN_MS = 1_000
 export const READ_SIZE = 64 * 1024
 
 type State = 'connecting' | 'open' | 'closed'
-type Reading = 'head' | 'length' | 'chunks' | 'until_close'
 
 export class InstanceConnection implements Pooled {
   readonly upstream: Upstream
@@ -41,15 +29,10 @@ export class InstanceConnection implements Pooled {
   readonly #engine: Engine
   readonly #socket: Socket
   readonly #deadline: Deadline
-  readonly #head: ResponseHead
+  readonly #reader: AnswerReader
   /** Requests without an answer yet, in the order in which they were sent. */
   #queue: Exchange[] = []
   #state: State = 'connecting'
-  #reading: Reading = 'head'
-  /** Octets of the body that are still to come. */
-  #left = 0
-  #chunked: Chunked | undefined
-  #rest: Buffer | undefined
   #mustClose = false
   #idleMs = IDLE_DEFAULT_MS
   #startedAt: number
@@ -60,8 +43,8 @@ export class InstanceConnection implements Pooled {
   constructor(engine: Engine, upstream: Upstream, asPlain: boolean) {
     this.#engine = engine
     this.upstream = upstream
-    this.#head = engine.responseHead
     this.#deadline = newDeadline(() => this.#due())
+    this.#reader = new AnswerReader(this, engine)
     const now = engine.clock.now()
     this.#startedAt = now
     upstream.openConnections += 1
@@ -70,7 +53,7 @@ export class InstanceConnection implements Pooled {
     const onread = {
       buffer: engine.readBuffer,
       callback: (size: number, bytes: Uint8Array) => {
-        this.#read(bytes as Buffer, size)
+        this.#reader.read(bytes as Buffer, size)
         return true
       },
     }
@@ -83,6 +66,15 @@ export class InstanceConnection implements Pooled {
     this.#socket.on('close', this.#onClose)
     this.#socket.on('drain', this.#onDrain)
     engine.deadlines.set(this.#deadline, upstream.lane.route.connectMs, now)
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Whose answer is to come next. */
+  get first(): Exchange | undefined {
+    return this.#queue[0]
   }
 
   get wasUsed(): boolean {
@@ -105,12 +97,12 @@ export class InstanceConnection implements Pooled {
 
   /** The request is whole, and its answer may be waited for. */
   requestSent(): void {
-    if (this.#reading === 'head') this.#watchAnswer(this.#engine.clock.now())
+    if (this.#reader.isAtHead) this.#watchAnswer(this.#engine.clock.now())
   }
 
   /** The instance takes nothing more of the request for the moment. */
   requestStands(): void {
-    this.#watchBody()
+    this.watchBody()
   }
 
   pause(): void {
@@ -122,7 +114,7 @@ export class InstanceConnection implements Pooled {
   resume(): void {
     if (this.#state === 'closed') return
     this.#socket.resume()
-    this.#watchBody()
+    this.watchBody()
   }
 
   /**
@@ -132,7 +124,7 @@ export class InstanceConnection implements Pooled {
   abandon(exchange: Exchange): void {
     const at = this.#queue.indexOf(exchange)
     if (at === -1) return
-    if (this.#queue.length > 1 && (at > 0 || this.#reading === 'head')) return
+    if (this.#queue.length > 1 && (at > 0 || this.#reader.isAtHead)) return
     this.#queue.splice(at, 1)
     this.#retire()
   }
@@ -165,7 +157,7 @@ export class InstanceConnection implements Pooled {
     this.#socket.destroy()
   }
 
-  readonly #onPlainData = (bytes: Buffer): void => this.#read(bytes, bytes.length)
+  readonly #onPlainData = (bytes: Buffer): void => this.#reader.read(bytes, bytes.length)
 
   readonly #onError = (error: Error & { code?: string }): void => {
     this.#error = error.code ?? error.message
@@ -178,7 +170,9 @@ export class InstanceConnection implements Pooled {
 
   readonly #onDrain = (): void => {
     const [first] = this.#queue
-    if (first !== undefined) first.instanceWritable()
+    if (first?.owesBody !== true) return
+    this.#engine.deadlines.clear(this.#deadline)
+    first.instanceWritable()
   }
 
   #connected(): void {
@@ -214,7 +208,7 @@ export class InstanceConnection implements Pooled {
     this.#engine.deadlines.set(this.#deadline, ms, now)
   }
 
-  #watchBody(): void {
+  watchBody(): void {
     const { deadlines, clock } = this.#engine
     deadlines.set(this.#deadline, this.upstream.lane.route.idleMs, clock.now())
   }
@@ -230,7 +224,7 @@ export class InstanceConnection implements Pooled {
       this.#lost(false)
       return
     }
-    if (this.#reading !== 'head') {
+    if (!this.#reader.isAtHead) {
       this.#error = 'the answer stood still'
       this.#lost(false)
       return
@@ -247,111 +241,17 @@ export class InstanceConnection implements Pooled {
     first.failed({ kind: 'timeout', wasSent: true, wasReused: false, error: 'timeout' })
   }
 
-  #read(bytes: Buffer, size: number): void {
-    let from = 0
-    let to = size
-    let octets = bytes
-    if (this.#rest !== undefined) {
-      octets = Buffer.concat([this.#rest, bytes.subarray(0, size)])
-      this.#rest = undefined
-      to = octets.length
-    }
-    while (from < to && this.#state === 'open') {
-      const [exchange] = this.#queue
-      // Nothing was asked: whatever it is, it must not be taken for an answer to the next.
-      if (exchange === undefined) {
-        this.destroy()
-        return
-      }
-      if (this.#reading !== 'head') from = this.#readBody(exchange, octets, from, to)
-      else {
-        const end = this.#readHead(exchange, octets, from, to)
-        if (end === 0) {
-          this.#rest = Buffer.from(octets.subarray(from, to))
-          return
-        }
-        from = end
-      }
-      if (from < 0) return
-    }
-  }
-
-  /** Returns the offset after the head; 0: more is to come; -1: the connection is done with. */
-  #readHead(exchange: Exchange, octets: Buffer, from: number, to: number): number {
-    const head = this.#head
-    const end = parseResponseHead(octets, from, to, head, HEAD_LIMITS)
-    if (end === 0) return 0
-    if (end < 0) return this.#invalid(exchange, head.reason)
-    const { status } = head
-    if (status < 200) {
-      if (status !== 101) {
-        exchange.interim(head)
-        return end
-      }
-      if (exchange.protocol === '') return this.#invalid(exchange, 'an unasked 101')
-      exchange.switched(head, this, Buffer.from(octets.subarray(end, to)))
-      return -1
-    }
-    const now = this.#engine.clock.now()
-    const length = bodyOf(head, exchange.method)
+  /** An answer has begun: may this connection bring another one after it? */
+  noteHead(head: ResponseHead, length: number, now: number): void {
     noteQuickness(this.upstream, head, { tookMs: now - this.#turnAt, length })
-    if (!head.keepAlive || length === UNTIL_CLOSE) this.#mustClose = true
-    this.#idleLimit(head)
-    if (length === 0) {
-      exchange.begin(head, 0, now)
-      return this.#ended(exchange, end, to)
-    }
-    this.#left = length
-    this.#reading =
-      length === CHUNKED ? 'chunks' : length === UNTIL_CLOSE ? 'until_close' : 'length'
-    if (length === CHUNKED) this.#chunked = createChunked()
-    exchange.begin(head, length, now)
-    // A body that is not all here: its pieces have a time limit of their own.
-    if (length < 0 || length > to - end) this.#watchBody()
-    // Nobody knows when the body comes: the client sees the head at once.
-    if (end === to) exchange.flush()
-    return end
-  }
-
-  #readBody(exchange: Exchange, octets: Buffer, from: number, to: number): number {
-    if (this.#reading === 'chunks') return this.#readChunks(exchange, octets, from, to)
-    const end = this.#reading === 'length' ? Math.min(to, from + this.#left) : to
-    this.#left -= end - from
-    const isWhole = this.#reading === 'length' && this.#left === 0
-    exchange.piece(octets, from, end)
-    if (isWhole) return this.#ended(exchange, end, to)
-    exchange.flush()
-    this.#watchBody()
-    return end
-  }
-
-  #readChunks(exchange: Exchange, octets: Buffer, from: number, to: number): number {
-    const chunked = this.#chunked as Chunked
-    const end = feedChunked(chunked, octets, from, to, this.#sink)
-    if (this.#state !== 'open') return -1
-    if (end < 0) return this.#invalid(exchange, chunked.reason)
-    if (chunked.isDone) {
-      exchange.trailers(chunked.trailers)
-      return this.#ended(exchange, end, to)
-    }
-    exchange.flush()
-    this.#watchBody()
-    return end
-  }
-
-  readonly #sink = (octets: Buffer, from: number, to: number): void => {
-    this.#queue[0]?.piece(octets, from, to)
-  }
-
-  #idleLimit(head: ResponseHead): void {
     const said = head.keepAliveTimeoutMs
     const ms = said < 0 ? IDLE_DEFAULT_MS : Math.min(said - IDLE_MARGIN_MS, IDLE_MAX_MS)
-    if (ms <= 0) this.#mustClose = true
-    else this.#idleMs = ms
+    if (ms <= 0 || !head.keepAlive || length === UNTIL_CLOSE) this.#mustClose = true
+    this.#idleMs = ms
   }
-  /** The answer of the first in the queue is whole. Returns where the next one begins, or -1. */
-  #ended(exchange: Exchange, end: number, to: number): number {
-    this.#reading = 'head'
+
+  /** The answer of the first in the queue is whole. `isAll`: nothing follows it. */
+  ended(exchange: Exchange, isAll: boolean): void {
     this.served += 1
     this.#queue.shift()
     // An answer before the end of the request: what is left of the body would follow it here.
@@ -362,14 +262,13 @@ export class InstanceConnection implements Pooled {
       this.#turnAt = now
       if (isWanted) this.#watchAnswer(now)
       else this.#retire()
-    } else if (!isWanted || end < to) {
+    } else if (!isWanted || !isAll) {
       // More octets than were asked for: nothing of this connection can be believed.
       this.destroy()
     } else {
       this.#goIdle(now)
     }
     exchange.done()
-    return this.#state === 'open' ? end : -1
   }
 
   #goIdle(now: number): void {
@@ -386,12 +285,11 @@ export class InstanceConnection implements Pooled {
     this.#engine.dispatcher.sendAgain(waiting)
   }
 
-  #invalid(exchange: Exchange, error: string): number {
+  invalid(exchange: Exchange, error: string): void {
     const others = this.#queue.filter((one) => one !== exchange)
     this.destroy()
     exchange.failed({ kind: 'invalid', wasSent: true, wasReused: this.wasUsed, error })
     this.#engine.dispatcher.sendAgain(others)
-    return -1
   }
 
   #lost(isEnd: boolean): void {
@@ -402,7 +300,7 @@ export class InstanceConnection implements Pooled {
       this.destroy()
       return
     }
-    if (isEnd && this.#reading === 'until_close') {
+    if (isEnd && this.#reader.isUntilClose) {
       this.destroy()
       first.done()
       return

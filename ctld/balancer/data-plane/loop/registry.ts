@@ -3,20 +3,16 @@
 // replaces the old one in one step and touches no connection.
 
 import * as ejection from '#ctld/balancer/data-plane/choose/ejection.ts'
-import { type Circumstances, newPickState, pick } from '#ctld/balancer/data-plane/choose/pick.ts'
-import { createWaiting } from '#ctld/balancer/data-plane/choose/queue.ts'
-import { createRetryBudget } from '#ctld/balancer/data-plane/choose/retry-budget.ts'
+import { type Circumstances, pick } from '#ctld/balancer/data-plane/choose/pick.ts'
 import { slowStartWeight } from '#ctld/balancer/data-plane/choose/slow-start.ts'
 import { byToken } from '#ctld/balancer/data-plane/choose/sticky.ts'
-import { newInstanceCounters, record } from '#ctld/balancer/data-plane/counters.ts'
+import { record } from '#ctld/balancer/data-plane/counters.ts'
 import type { Route, Target } from '#ctld/ports.ts'
 import { assert } from '#shared/assert.ts'
 import type { Clock, Dice, Log } from '#shared/ports.ts'
 import type { LoopNews, LoopTable } from './loop-table.ts'
-import { ALONE_START_MS } from './quickness.ts'
 import type { SharedCounts } from './shared-counts.ts'
-import { Tally } from './tally.ts'
-import type { Lane, Upstream, Waiter } from './upstream.ts'
+import { type Lane, newLane, newUpstream, type Upstream, type Waiter } from './upstream.ts'
 
 /** A flood of failures is one piece of news. */
 const NEWS_EVERY_MS = 1_000
@@ -70,7 +66,8 @@ export function createRegistry(ports: {
   function enter(target: Target, lane: Lane, slot: number, now: number): Upstream {
     const known = byInstance.get(target.instance)
     if (known === undefined) {
-      const fresh = newUpstream(target, lane, slot, isFirstTable ? Number.NEGATIVE_INFINITY : now)
+      const fresh = newUpstream(target, lane, slot)
+      fresh.enteredAt = isFirstTable ? Number.NEGATIVE_INFINITY : now
       byInstance.set(target.instance, fresh)
       bySlot.set(slot, fresh)
       return fresh
@@ -262,42 +259,4 @@ function slotOf(slots: Readonly<Record<string, number>>, instance: string): numb
   const slot = slots[instance]
   assert(slot !== undefined, `instance ${instance} has a slot`)
   return slot
-}
-
-function newLane(route: Route): Lane {
-  return {
-    service: route.service,
-    route,
-    upstreams: [],
-    byToken: undefined,
-    turn: newPickState(),
-    waiting: createWaiting(route.queueMax),
-    budget: createRetryBudget(),
-    tally: new Tally(),
-    hadTargetsAt: Number.NEGATIVE_INFINITY,
-    isListening: false,
-    isGone: false,
-  }
-}
-
-function newUpstream(target: Target, lane: Lane, slot: number, enteredAt: number): Upstream {
-  return {
-    instance: target.instance,
-    weight: target.weight,
-    target,
-    slot,
-    lane,
-    idle: [],
-    batch: [],
-    inFlight: 0,
-    openConnections: 0,
-    ejection: ejection.newEjection(),
-    enteredAt,
-    isLeaving: false,
-    quickAnswers: 0,
-    aloneUntil: Number.NEGATIVE_INFINITY,
-    aloneMs: ALONE_START_MS,
-    observedAt: Number.NEGATIVE_INFINITY,
-    counters: newInstanceCounters(),
-  }
 }

@@ -1,13 +1,17 @@
 // What the loop remembers of an instance and of a service: turn, queue, ejection, counts. Objects
 // of these types live as long as the instance or the service; a new table only re-points them.
 
-import type { Ejection } from '#ctld/balancer/data-plane/choose/ejection.ts'
-import type { PickState } from '#ctld/balancer/data-plane/choose/pick.ts'
-import type { Waiting } from '#ctld/balancer/data-plane/choose/queue.ts'
-import type { RetryBudget } from '#ctld/balancer/data-plane/choose/retry-budget.ts'
-import type { InstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
+import { type Ejection, newEjection } from '#ctld/balancer/data-plane/choose/ejection.ts'
+import { newPickState, type PickState } from '#ctld/balancer/data-plane/choose/pick.ts'
+import { createWaiting, type Waiting } from '#ctld/balancer/data-plane/choose/queue.ts'
+import {
+  createRetryBudget,
+  type RetryBudget,
+} from '#ctld/balancer/data-plane/choose/retry-budget.ts'
+import { type InstanceCounters, newInstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
 import type { Route, Target } from '#ctld/ports.ts'
-import type { Tally } from './tally.ts'
+import { ALONE_START_MS } from './quickness.ts'
+import { Tally } from './tally.ts'
 
 /** What an exchange needs of a connection to an instance, and what the pool needs of it. */
 export type Pooled = {
@@ -69,4 +73,42 @@ export type Lane = {
 export type Waiter = {
   /** `isFirst`: if it has to wait on, it stands in front. */
   dispatch(isFirst: boolean): void
+}
+
+export function newLane(route: Route): Lane {
+  return {
+    service: route.service,
+    route,
+    upstreams: [],
+    byToken: undefined,
+    turn: newPickState(),
+    waiting: createWaiting(route.queueMax),
+    budget: createRetryBudget(),
+    tally: new Tally(),
+    hadTargetsAt: Number.NEGATIVE_INFINITY,
+    isListening: false,
+    isGone: false,
+  }
+}
+
+export function newUpstream(target: Target, lane: Lane, slot: number): Upstream {
+  return {
+    instance: target.instance,
+    weight: target.weight,
+    target,
+    slot,
+    lane,
+    idle: [],
+    batch: [],
+    inFlight: 0,
+    openConnections: 0,
+    ejection: newEjection(),
+    enteredAt: Number.NEGATIVE_INFINITY,
+    isLeaving: false,
+    quickAnswers: 0,
+    aloneUntil: Number.NEGATIVE_INFINITY,
+    aloneMs: ALONE_START_MS,
+    observedAt: Number.NEGATIVE_INFINITY,
+    counters: newInstanceCounters(),
+  }
 }
