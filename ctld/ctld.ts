@@ -234,6 +234,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
           pending,
           degraded: keeper.degraded(),
           lastEventCursor: keeper.lastEventCursor(),
+          tableVersion: traffic.tableVersion(),
         }
         view = { version: viewVersion, snapshot: snapshotOf(world, extra, time()) }
       }

@@ -47,6 +47,8 @@ export type Snapshot = {
   /** Why writes are refused (disk full …), or null. */
   degraded: string | null
   lastEventCursor: number
+  /** Of the newest route table that was handed to the data plane. */
+  tableVersion: number
 }
 
 export type NodeView = {

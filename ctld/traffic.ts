@@ -14,6 +14,8 @@ export type Traffic = {
   routed: ReadonlySet<string>
   /** Grows with each instance that is no longer waited for. */
   changes(): number
+  /** Of the table that was handed over last. */
+  tableVersion(): number
 }
 
 export function createTraffic(ports: {
@@ -88,5 +90,11 @@ export function createTraffic(ports: {
     return routes.some(({ targets }) => targets.some((target) => target.instance === instance))
   }
 
-  return { publish, note, routed, changes: () => changes }
+  return {
+    publish,
+    note,
+    routed,
+    changes: () => changes,
+    tableVersion: () => balancer.table().version,
+  }
 }

@@ -14,6 +14,7 @@ export type ViewExtra = {
   pending: readonly Pending[]
   degraded: string | null
   lastEventCursor: number
+  tableVersion: number
 }
 
 export function snapshotOf(world: World, extra: ViewExtra, now: number): Snapshot {

@@ -248,5 +248,6 @@ function aSnapshot(): Snapshot {
     configHistory: [{ version: 1, text: 'topology:\n', at: 1_000, by: 'start' }],
     degraded: null,
     lastEventCursor: 0,
+    tableVersion: 12,
   }
 }
