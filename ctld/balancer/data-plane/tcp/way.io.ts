@@ -35,12 +35,17 @@ export function openWay(from: Socket, to: Socket): Way {
     way.moves += 1
     return to.write(piece)
   }
-  readInto(from, to, pass)
-  // What the stream itself holds from before comes this way, and all of it where Node has changed.
-  from.on('data', (piece: Buffer) => {
-    if (!pass(piece)) from.pause()
+  from.pause()
+  // Not at once: this may be called out of a read of `from`, and after that Node asks for the next
+  // buffer. It would get one of ours for the former reader, and what is read would lie elsewhere.
+  process.nextTick(() => {
+    readInto(from, to, pass)
+    // What the stream itself holds from before comes this way, and all where Node has changed.
+    from.on('data', (piece: Buffer) => {
+      if (!pass(piece)) from.pause()
+    })
+    from.resume()
   })
-  from.resume()
   return way
 }
 

@@ -1,10 +1,15 @@
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { HALF_CLOSED_IDLE_MS } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
+import {
+  HALF_CLOSED_IDLE_MS,
+  type JointEnd,
+  joinSockets,
+} from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
 import { readsIntoOwnBuffers } from '#ctld/balancer/data-plane/tcp/way.io.ts'
+import { machineClock } from '#shared/clock.io.ts'
 import { createManualClock } from '#test/helpers/manual-clock.ts'
-import { client, echo, errorOf, program, readAll, readBytes, tunnel } from './tcp-rig.ts'
+import { client, door, echo, errorOf, program, readAll, readBytes, tunnel } from './tcp-rig.ts'
 
 test('reads into buffers of its own on this version of Node', () => {
   expect(readsIntoOwnBuffers).toBe(true)
@@ -32,6 +37,43 @@ test('gives each side first what was read of the other before', async () => {
   socket.end('then this')
   expect(String(await readAll(socket))).toBe('out first, got in first, then this')
   expect(await (await joined()).ended).toMatchObject({ bytesIn: 19, bytesOut: 34 })
+})
+
+test.each([
+  ['one buffer', Buffer.alloc(64)],
+  ['a buffer for each read', () => Buffer.alloc(64)],
+])('takes over, in the middle of a read, a connection that was read into %s', async (_, buffer) => {
+  const to = await echo()
+  const taken: string[] = []
+  const { promise: ended, resolve: onEnd } = Promise.withResolvers<JointEnd>()
+  const port = await door(
+    (accepted) => {
+      const onread = {
+        buffer,
+        callback(count: number, read: Uint8Array) {
+          taken.push(String(read.subarray(0, count)))
+          const clientHead = Buffer.from('first ')
+          joinSockets({
+            client: accepted,
+            upstream,
+            clientHead,
+            idleMs: 0,
+            clock: machineClock,
+            onEnd,
+          })
+          return true
+        },
+      }
+      const upstream = connect({ host: '127.0.0.1', port: to, allowHalfOpen: true, onread })
+      upstream.write('101')
+    },
+    { pauseOnConnect: true },
+  )
+  const socket = client(port)
+  socket.end('then')
+  expect(String(await readAll(socket))).toBe('first then')
+  expect(taken).toEqual(['101'])
+  expect(await ended).toMatchObject({ bytesIn: 10, bytesOut: 10, how: 'end' })
 })
 
 describe('an end', () => {
