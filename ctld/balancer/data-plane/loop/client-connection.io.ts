@@ -3,7 +3,6 @@
 
 import type { Socket } from 'node:net'
 import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
-import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
 import { parseRequestHead, type RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { joinSockets } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
@@ -13,6 +12,7 @@ import { askedOf } from './ask.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.io.ts'
+import { Outlet } from './outlet.ts'
 import { connectionLine } from './reply.ts'
 import { type Peer, requestIdOf } from './to-instance.ts'
 import type { Upload } from './upload.ts'
@@ -22,8 +22,6 @@ export const HEAD_MS = 5_000
 export const IDLE_MS = 60_000
 /** What came too early and is kept until its turn. */
 const REST_MAX = 64 * 1024
-/** Shorter pieces are written as text together with what is around them. */
-const TEXT_MAX = 8 * 1024
 /** A refused client may still be sending; closed at once, it would not see the answer. */
 const LINGER_MS = 2_000
 
@@ -37,10 +35,10 @@ export class ClientConnection {
   readonly #port: number
   readonly #deadline: Deadline
   readonly #onLeft: () => void
+  readonly #outlet: Outlet
   #waitingFor: WaitingFor = 'request'
   #exchange: Exchange | undefined
   #rest: Buffer | undefined
-  #pending = ''
   #isReading = false
   #state: 'open' | 'leaving' | 'joined' | 'closed' = 'open'
   #tunnel: { cut(): void } | undefined
@@ -52,6 +50,7 @@ export class ClientConnection {
     this.#port = at.port
     this.#onLeft = at.onLeft
     this.#deadline = newDeadline(() => this.#due())
+    this.#outlet = new Outlet(socket, engine.scratch, () => this.#onDrain())
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
@@ -61,25 +60,22 @@ export class ClientConnection {
   }
 
   text(text: string): void {
-    this.#pending += text
+    this.#outlet.text(text)
   }
 
-  /** The octets are copied: they may be used again at once. */
+  /** As of an `Outlet`: a large piece has to stay as it is while the client is behind. */
   octets(octets: Buffer, from: number, to: number): void {
-    if (to - from <= TEXT_MAX) {
-      this.#pending += latin1(octets, from, to)
-      return
-    }
-    this.#socket.cork()
-    this.#writePending()
-    this.#socket.write(Buffer.from(octets.subarray(from, to)))
-    this.#socket.uncork()
+    this.#outlet.octets(octets, from, to)
+  }
+
+  get isBehind(): boolean {
+    return this.#outlet.isBehind
   }
 
   /** false: the client is slower; `clientWritable` of its exchange tells when it took all. */
   flush(): boolean {
-    this.#writePending()
-    if (!this.#socket.writableNeedDrain) return true
+    this.#outlet.flush()
+    if (!this.#outlet.isBehind) return true
     const exchange = this.#exchange
     if (exchange !== undefined) this.#wait('client', exchange.lane.route.idleMs)
     return false
@@ -103,7 +99,7 @@ export class ClientConnection {
     deadlines.clear(this.#deadline)
     this.#state = 'joined'
     this.text(exchange.switchText(head))
-    this.#writePending()
+    this.#outlet.flush()
     const rest = this.#rest
     this.#rest = undefined
     this.#forgetSocket()
@@ -124,13 +120,19 @@ export class ClientConnection {
 
   /** The answer is written; `isKept`: another request may follow. */
   finished(isKept: boolean): void {
+    const owesBody = this.#exchange?.owesBody === true
     this.#exchange = undefined
-    this.#writePending()
+    this.#outlet.flush()
+    if (!isKept && this.#rest === undefined && !owesBody && !this.#outlet.isBehind) {
+      // All of it was read, so closing resets nothing.
+      this.#leaveSoon()
+      return
+    }
     if (!isKept || this.#engine.isDraining) {
       this.#sayFarewell()
       return
     }
-    if (this.#socket.writableNeedDrain) {
+    if (this.#outlet.isBehind) {
       this.#wait('client', IDLE_MS)
       return
     }
@@ -185,12 +187,6 @@ export class ClientConnection {
     else this.#exchange.clientWritable()
   }
 
-  #writePending(): void {
-    if (this.#pending === '') return
-    this.#socket.write(this.#pending, 'latin1')
-    this.#pending = ''
-  }
-
   #next(): void {
     if (this.#isReading) return
     if (this.#rest !== undefined) this.#readRest()
@@ -211,7 +207,7 @@ export class ClientConnection {
     let from = 0
     this.#isReading = true
     while (from < octets.length && this.#exchange === undefined && this.#state === 'open') {
-      if (this.#socket.writableNeedDrain) {
+      if (this.#outlet.isBehind) {
         this.#wait('client', IDLE_MS)
         break
       }
@@ -269,7 +265,7 @@ export class ClientConnection {
         connection: connectionLine(false, 1),
       }),
     )
-    this.#writePending()
+    this.#outlet.flush()
     this.#sayFarewell()
   }
 
@@ -314,6 +310,12 @@ export class ClientConnection {
         this.#gone('')
         return
     }
+  }
+
+  #leaveSoon(): void {
+    this.#state = 'leaving'
+    this.#socket.destroySoon()
+    this.#wait('farewell', LINGER_MS)
   }
 
   // Half closed first: what the client is still sending would reset the connection, and the answer

@@ -5,10 +5,12 @@ import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head
 import type { RouteIndex } from '#ctld/balancer/route.ts'
 import type { Route } from '#ctld/ports.ts'
 import type { Clock } from '#shared/ports.ts'
+import type { Bulk } from './bulk.ts'
 import type { ClientConnection } from './client-connection.io.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Dispatcher } from './dispatcher.io.ts'
 import type { Journal } from './journal.ts'
+import type { Scratch } from './outlet.ts'
 import type { Registry } from './registry.ts'
 
 export type Engine = {
@@ -22,6 +24,8 @@ export type Engine = {
   /** Heads are read and used up within one call, so one of each serves all connections. */
   requestHead: RequestHead
   responseHead: ResponseHead
+  bulk: Bulk
+  scratch: Scratch
   /** All connections to instances read into it. Who keeps octets copies them. */
   readBuffer: Uint8Array
   /** No new connections, and each answer is the last one of its connection. */

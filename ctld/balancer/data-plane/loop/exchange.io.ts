@@ -84,6 +84,11 @@ export class Exchange implements Waiter, Batched, Wish {
     return this.upload !== undefined
   }
 
+  /** Is the client slower than its answer? */
+  get isClientBehind(): boolean {
+    return this.#client.isBehind
+  }
+
   /** A part of the body has not gone to the instance. */
   get owesBody(): boolean {
     return this.upload !== undefined && !this.upload.isWhole

@@ -33,6 +33,11 @@ export class InstanceConnection implements Pooled {
   /** Requests without an answer yet, in the order in which they were sent. */
   #queue: Exchange[] = []
   #state: State = 'connecting'
+  #bulk: Buffer | undefined
+  /** The last octets filled the buffer that they were read into. */
+  #isFull = false
+  /** A slow client has not taken yet what lies in it. */
+  #isBulkInUse = false
   #mustClose = false
   #idleMs = IDLE_DEFAULT_MS
   #startedAt: number
@@ -51,8 +56,9 @@ export class InstanceConnection implements Pooled {
     upstream.counters.connectAttempts += 1
     const { host, port } = upstream.target
     const onread = {
-      buffer: engine.readBuffer,
+      buffer: () => this.#nextBuffer() as Uint8Array,
       callback: (size: number, bytes: Uint8Array) => {
+        this.#isFull = size === bytes.length
         this.#reader.read(bytes as Buffer, size)
         return true
       },
@@ -155,6 +161,23 @@ export class InstanceConnection implements Pooled {
     this.#queue = []
     this.#leave()
     this.#socket.destroy()
+  }
+
+  /**
+   * What the next octets are read into; undefined: what was used before. A connection that filled
+   * the buffer of all gets a large one of its own, until its answer is whole.
+   */
+  #nextBuffer(): Uint8Array | undefined {
+    if (this.#state === 'connecting') return this.#engine.readBuffer
+    if (this.#bulk === undefined) {
+      if (!this.#isFull || this.#reader.isAtHead) return undefined
+      this.#bulk = this.#engine.bulk.lend()
+      return this.#bulk
+    }
+    if (!this.#reader.isAtHead) return undefined
+    if (!this.#isBulkInUse) this.#engine.bulk.giveBack(this.#bulk)
+    this.#bulk = undefined
+    return this.#engine.readBuffer
   }
 
   readonly #onPlainData = (bytes: Buffer): void => this.#reader.read(bytes, bytes.length)
@@ -269,6 +292,7 @@ export class InstanceConnection implements Pooled {
       this.#goIdle(now)
     }
     exchange.done()
+    this.#isBulkInUse = exchange.isClientBehind
   }
 
   #goIdle(now: number): void {

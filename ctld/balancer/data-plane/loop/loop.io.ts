@@ -8,6 +8,7 @@ import { createResponseHead } from '#ctld/balancer/data-plane/http1/response-hea
 import { trustIn } from '#ctld/balancer/data-plane/trust.ts'
 import { indexRoutes } from '#ctld/balancer/route.ts'
 import type { Clock, Dice, Log } from '#shared/ports.ts'
+import { createBulk } from './bulk.ts'
 import { ClientConnection } from './client-connection.io.ts'
 import { createDeadlines } from './deadlines.ts'
 import { createDispatcher } from './dispatcher.io.ts'
@@ -16,6 +17,7 @@ import type { Engine } from './engine.ts'
 import { READ_SIZE } from './instance-connection.io.ts'
 import { createJournal } from './journal.ts'
 import type { ListeningPort, LoopNews, LoopTable, Settings } from './loop-table.ts'
+import { createScratch } from './outlet.ts'
 import { createRegistry } from './registry.ts'
 import type { SharedCounts } from './shared-counts.ts'
 import { acceptTcp } from './tcp-door.io.ts'
@@ -58,6 +60,8 @@ export function createLoop(ports: LoopPorts): Loop {
     index: indexRoutes([]),
     requestHead: createRequestHead(),
     responseHead: createResponseHead(),
+    bulk: createBulk(),
+    scratch: createScratch(),
     readBuffer: Buffer.allocUnsafeSlow(READ_SIZE),
     isDraining: false,
     clients: new Set(),

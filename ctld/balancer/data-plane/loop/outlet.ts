@@ -1,0 +1,83 @@
+// Writes to a client, with as few calls of the system as can be: short pieces gather as text, and
+// longer ones go through one buffer of the loop, so that nothing is allocated for a client that
+// takes what it is sent. What a slow client leaves unwritten is never written over.
+
+import type { Socket } from 'node:net'
+import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
+
+/** Shorter pieces are written as text together with what is around them. */
+const TEXT_MAX = 2 * 1024
+const SCRATCH_SIZE = 96 * 1024
+
+/** One of each loop: what is written at once needs no buffer of its own. */
+export type Scratch = { buffer: Buffer }
+
+export function createScratch(): Scratch {
+  return { buffer: Buffer.allocUnsafeSlow(SCRATCH_SIZE) }
+}
+
+export class Outlet {
+  readonly #socket: Socket
+  readonly #scratch: Scratch
+  /** Called when a large piece was taken whole that at first was not. */
+  readonly #onTaken: () => void
+  #pending = ''
+  #isBehind = false
+
+  constructor(socket: Socket, scratch: Scratch, onTaken: () => void) {
+    this.#socket = socket
+    this.#scratch = scratch
+    this.#onTaken = onTaken
+  }
+
+  text(text: string): void {
+    this.#pending += text
+  }
+
+  /**
+   * The octets may be used again at once, except those of a piece that is longer than the scratch
+   * buffer: they have to stay as they are until `isBehind` is false.
+   */
+  octets(octets: Buffer, from: number, to: number): void {
+    const size = to - from
+    if (size <= TEXT_MAX) {
+      this.#pending += latin1(octets, from, to)
+      return
+    }
+    const { buffer } = this.#scratch
+    const pending = this.#pending
+    if (size + pending.length > SCRATCH_SIZE) {
+      this.flush()
+      this.#large(octets.subarray(from, to))
+      return
+    }
+    const at = pending === '' ? 0 : buffer.write(pending, 0, 'latin1')
+    this.#pending = ''
+    octets.copy(buffer, at, from, to)
+    this.#socket.write(buffer.subarray(0, at + size))
+    // The kernel did not take all of it, so the buffer is the socket's until it has.
+    if (this.#socket.writableLength > 0) this.#scratch.buffer = createScratch().buffer
+  }
+
+  flush(): void {
+    if (this.#pending === '') return
+    this.#socket.write(this.#pending, 'latin1')
+    this.#pending = ''
+  }
+
+  /** Is the client slower than what is written? */
+  get isBehind(): boolean {
+    return this.#isBehind || this.#socket.writableNeedDrain
+  }
+
+  #large(piece: Buffer): void {
+    this.#socket.write(piece, this.#onWritten)
+    this.#isBehind = this.#socket.writableLength > 0
+  }
+
+  readonly #onWritten = (): void => {
+    if (!this.#isBehind) return
+    this.#isBehind = false
+    this.#onTaken()
+  }
+}
