@@ -1,0 +1,184 @@
+// What happens to loops that die, hang, are too many or too few.
+
+import { expect, test } from 'vitest'
+import { createLoops, SHRINK_GRACE_MS } from '#ctld/balancer/data-plane/supervisor/loops.ts'
+import { createManualClock } from '#test/helpers/manual-clock.ts'
+import { aRoute, createLoopWorld, settings, settled, silent } from './world.ts'
+
+const table = { version: 1, settings, routes: [aRoute('a', ['i-1'])], slots: { 'i-1': 0 } }
+
+test('a loop that dies is replaced at once, and by the newest table', async () => {
+  const world = rig()
+  world.made.resize(2)
+  await world.made.update(table)
+  world.loops[1]?.die('out of memory')
+  world.clock.advance(0)
+  expect(world.told).toEqual(['gone 1: out of memory'])
+  expect(world.living().map(({ index, tables }) => [index, tables.at(-1)?.version])).toEqual([
+    [0, 1],
+    [1, 1],
+  ])
+})
+
+test('one that dies young again and again is replaced later each time, at most 5 s', async () => {
+  const world = rig()
+  world.made.resize(1)
+  await world.made.update(table)
+  const waits = Array.from({ length: 9 }, () => {
+    const count = world.loops.length
+    world.living()[0]?.die('it throws')
+    let waited = 0
+    for (world.clock.advance(0); world.loops.length === count; waited += 100) {
+      world.clock.advance(100)
+    }
+    return waited
+  })
+  expect(waits).toEqual([0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000])
+  world.clock.advance(10_000)
+  const count = world.loops.length
+  world.living()[0]?.die('of age')
+  world.clock.advance(0)
+  expect(world.loops).toHaveLength(count + 1)
+})
+
+test('a table is in force when every loop that lives serves by it', async () => {
+  const world = rig({ isPrompt: false })
+  world.made.resize(3)
+  let isDone = false
+  const done = world.made.update(table).then((failures) => {
+    isDone = true
+    return failures
+  })
+  world.loops[0]?.update()
+  world.loops[1]?.update()
+  await settled()
+  expect(isDone).toBe(false)
+  world.loops[2]?.die('before it had read it')
+  expect(await done).toEqual([])
+})
+
+test('a port that could not be opened is told once, and stands until no loop tells it any more', async () => {
+  const world = rig({ isPrompt: false })
+  world.made.resize(2)
+  const done = world.made.update(table)
+  const news = { kind: 'listener_failed' as const, port: 8080, error: 'EADDRINUSE' }
+  for (const loop of world.loops) {
+    loop.say({ kind: 'news', news, version: 1 })
+    loop.update()
+  }
+  expect(await done).toEqual([{ port: 8080, error: 'EADDRINUSE' }])
+  expect(world.told).toEqual(['8080 failed: EADDRINUSE'])
+  world.clock.advance(12_000)
+  const next = world.made.update({ ...table, version: 2 })
+  for (const loop of world.loops) loop.update()
+  expect(await next).toEqual([])
+})
+
+test('fewer loops: those that are too many let their connections finish, and are not replaced', async () => {
+  const world = rig()
+  world.made.resize(3)
+  await world.made.update(table)
+  world.made.resize(1)
+  const drained = world.loops.filter(({ heard }) => heard.some(({ kind }) => kind === 'drain'))
+  expect(drained.map(({ index }) => index)).toEqual([1, 2])
+  expect(drained[0]?.heard.at(-1)).toEqual({ kind: 'drain', graceMs: SHRINK_GRACE_MS })
+  for (const loop of drained) loop.say({ kind: 'drained' })
+  world.clock.advance(60_000)
+  expect(world.living().map(({ index }) => index)).toEqual([0])
+  expect(world.told).toEqual(['gone 1: ', 'gone 2: '])
+  world.made.resize(2)
+  expect(world.living().map(({ index }) => index)).toEqual([0, 1])
+})
+
+test('a loop that is wanted again while it finishes is started when it has ended', async () => {
+  const world = rig()
+  world.made.resize(2)
+  await world.made.update(table)
+  world.made.resize(1)
+  world.made.resize(2)
+  expect(world.loops).toHaveLength(2)
+  world.loops[1]?.say({ kind: 'drained' })
+  expect(world.living().map(({ index }) => index)).toEqual([0, 1])
+})
+
+test('a loop that does not turn any more is ended and replaced; one that answers is not', async () => {
+  const world = rig()
+  world.made.resize(2)
+  await world.made.update(table)
+  for (let round = 0; round < 4; round += 1) {
+    world.clock.advance(10_000)
+    world.loops[0]?.say({ kind: 'pulse', id: 0, answer: null })
+  }
+  world.clock.advance(0)
+  expect(world.told).toEqual(['gone 1: terminated'])
+  expect(world.loops[0]?.isEnded).toBe(false)
+  expect(world.living().map(({ index }) => index)).toEqual([0, 1])
+})
+
+test('each inherited socket goes to a loop of its own, one for each port', async () => {
+  const world = rig()
+  const sockets = [
+    { port: 80, fd: 4 },
+    { port: 81, fd: 5 },
+    { port: 80, fd: 6 },
+    { port: 81, fd: 7 },
+    { port: 80, fd: 8 },
+  ]
+  world.made.resize(2, sockets)
+  await world.made.update(table)
+  const given = world.loops.map(({ tables }) => tables[0]?.inherited)
+  expect(given).toEqual([sockets.slice(0, 2), sockets.slice(2, 4), sockets.slice(4)])
+  await world.made.update({ ...table, version: 2 })
+  expect(world.loops[0]?.tables[1]?.inherited).toBeUndefined()
+  world.made.resize(2)
+  expect(world.loops[2]?.heard.at(-1)).toMatchObject({ kind: 'drain' })
+})
+
+test('what a loop does not answer in time is left out; when none does, that is an error', async () => {
+  const world = rig()
+  world.made.resize(2)
+  await world.made.update(table)
+  const sockets = world.made.listening()
+  const ask = world.loops[0]?.heard.at(-1)
+  const id = ask?.kind === 'ask' ? ask.id : -1
+  world.loops[0]?.say({ kind: 'listening', id, answer: [{ port: 80, fd: 9 }] })
+  world.clock.advance(2_000)
+  expect(await sockets).toEqual([{ port: 80, fd: 9 }])
+  const counters = world.made.counters()
+  world.clock.advance(2_000)
+  await expect(counters).rejects.toMatchObject({ code: 'unavailable' })
+})
+
+test('the end: resolves when the last loop has finished, and none is started any more', async () => {
+  const world = rig()
+  world.made.resize(2)
+  await world.made.update(table)
+  let isDone = false
+  const done = world.made.drain(5_000).then(() => {
+    isDone = true
+  })
+  world.loops[0]?.say({ kind: 'drained' })
+  await settled()
+  expect(isDone).toBe(false)
+  world.loops[1]?.die('in the middle of it')
+  await done
+  world.clock.advance(60_000)
+  expect(world.loops).toHaveLength(2)
+  expect(world.clock.timers()).toBe(0)
+})
+
+function rig(options: { isPrompt?: boolean } = {}) {
+  const world = createLoopWorld(options)
+  const clock = createManualClock()
+  const told: string[] = []
+  const made = createLoops({
+    clock,
+    log: silent,
+    startLoop: world.startLoop,
+    told: () => {},
+    listenerFailed: ({ port, error }) => told.push(`${port} failed: ${error}`),
+    posted: () => {},
+    gone: (_, index, error) => told.push(`gone ${index}: ${error ?? ''}`),
+  })
+  return { ...world, clock, told, made }
+}
