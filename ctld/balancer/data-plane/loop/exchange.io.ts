@@ -1,15 +1,14 @@
 // One request's life: choose an instance or wait for one, send, try another where that does no
 // harm, hand the answer to the client piece by piece. It ends exactly once, and then it is counted.
 
-import type { Ticket } from '#ctld/balancer/data-plane/choose/queue.ts'
 import { setCookie, tokenOf } from '#ctld/balancer/data-plane/choose/sticky.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { maintenanceAnswer, type Problem, problemAnswer } from './answers.ts'
 import type { Asked } from './ask.ts'
 import type { ClientConnection } from './client-connection.io.ts'
-import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import type { InstanceConnection } from './instance-connection.io.ts'
+import { inVain, PlaceInQueue, type WaitReason } from './place-in-queue.ts'
 import type { Wish } from './registry.ts'
 import { connectionLine, Reply } from './reply.ts'
 import type { EndedBy, Phase } from './tally.ts'
@@ -45,10 +44,7 @@ export class Exchange implements Waiter, Batched, Wish {
   #reply: Reply | undefined
   #submittedAt = 0
   #phase: Phase = 'request'
-  #waitDeadline: Deadline | undefined
-  #waitsFor: WaitReason | undefined
-  #waitUntil = 0
-  #ticket: Ticket<Waiter> | undefined
+  #place: PlaceInQueue | undefined
   #trailers = ''
   #saidContinue = false
 
@@ -108,14 +104,13 @@ export class Exchange implements Waiter, Batched, Wish {
     if (this.isOver) return
     const { lane } = this
     const { route } = lane
-    if (this.#waitDeadline !== undefined) this.#engine.deadlines.clear(this.#waitDeadline)
-    this.#ticket = undefined
+    this.#place?.woken()
     if (lane.isGone) this.#refuse(gone(), 'queue')
     else if (route.traffic === 'maintenance') this.#maintenance()
     else if (route.traffic === 'paused') this.#wait('paused', isFirst)
     else if (lane.upstreams.length === 0) this.#wait('none', isFirst)
     // Nobody overtakes those who wait already.
-    else if (lane.waiting.size > 0 && this.#waitsFor === undefined) this.#wait('full', isFirst)
+    else if (lane.waiting.size > 0 && this.#place === undefined) this.#wait('full', isFirst)
     else this.#claim(isFirst)
   }
 
@@ -290,7 +285,7 @@ export class Exchange implements Waiter, Batched, Wish {
     this.error = error
     this.#connection?.abandon(this)
     this.#connection = undefined
-    this.#stopWaiting()
+    this.#place?.leave()
     const phase = this.#phase
     if (this.upstream !== undefined) this.#engine.registry.undecided(this.upstream)
     this.#release()
@@ -321,46 +316,24 @@ export class Exchange implements Waiter, Batched, Wish {
     else this.#wait('full', isFirst)
   }
 
-  /** The time runs from the first wait for this reason, however often it was woken in between. */
   #wait(reason: WaitReason, isFirst: boolean): void {
-    const { deadlines, clock, registry } = this.#engine
-    const { lane } = this
-    const now = clock.now()
     this.#phase = 'queue'
-    if (this.#waitsFor !== reason) {
-      this.#waitsFor = reason
-      this.#waitUntil = waitUntil(reason, lane, now)
+    this.#place ??= new PlaceInQueue(this.#engine, this.lane, this)
+    switch (this.#place.wait(reason, isFirst)) {
+      case 'waits':
+        return
+      case 'too_long':
+        this.inVain()
+        return
+      case 'too_many':
+        this.#refuse({ status: 503, detail: 'too many requests wait for the service' }, 'queue')
     }
-    const ms = this.#waitUntil - now
-    if (ms <= 0) {
-      this.#waitedInVain()
-      return
-    }
-    this.#ticket = isFirst
-      ? lane.waiting.putBack(this, this.#waitUntil)
-      : lane.waiting.push(this, this.#waitUntil)
-    if (this.#ticket === undefined) {
-      this.#refuse({ status: 503, detail: 'too many requests wait for the service' }, 'queue')
-      return
-    }
-    if (reason === 'full') registry.listenForRoom(lane)
-    this.#waitDeadline ??= newDeadline(() => {
-      this.#stopWaiting()
-      this.#waitedInVain()
-    })
-    deadlines.set(this.#waitDeadline, Math.ceil(ms), now)
   }
 
-  #stopWaiting(): void {
-    if (this.#ticket === undefined) return
-    this.lane.waiting.remove(this.#ticket)
-    this.#ticket = undefined
-    if (this.#waitDeadline !== undefined) this.#engine.deadlines.clear(this.#waitDeadline)
-  }
-
-  #waitedInVain(): void {
+  /** The time to wait is over. */
+  inVain(): void {
     this.queueMs = this.#engine.clock.now() - this.startedAt
-    this.#refuse({ status: 503, detail: inVain(this.#waitsFor ?? 'none', this.lane) }, 'queue')
+    this.#refuse({ status: 503, detail: inVain(this.#place?.reason, this.lane) }, 'queue')
   }
 
   // A connection that was closed while it was idle says nothing of its instance.
@@ -446,30 +419,6 @@ export class Exchange implements Waiter, Batched, Wish {
       },
       this.#lastInstance,
     )
-  }
-}
-
-type WaitReason = 'paused' | 'full' | 'none'
-
-function waitUntil(reason: WaitReason, { route, hadTargetsAt }: Lane, now: number): number {
-  switch (reason) {
-    case 'paused':
-      return now + route.pauseMs
-    case 'full':
-      return now + route.queueMs
-    case 'none':
-      return hadTargetsAt + route.holdMs
-  }
-}
-
-function inVain(reason: WaitReason, { service }: Lane): string {
-  switch (reason) {
-    case 'paused':
-      return `service ${service} is paused`
-    case 'full':
-      return 'every instance has as many requests as it may have'
-    case 'none':
-      return `no instance of service ${service} is running`
   }
 }
 

@@ -3,6 +3,8 @@
 
 import type { RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
 import type { TcpEnding } from '#ctld/balancer/data-plane/tcp/tcp-session.io.ts'
+import type { Clock } from '#shared/ports.ts'
+import { accessLine, createStamp } from './access-line.ts'
 import type { Exchange } from './exchange.io.ts'
 import type { Ended } from './tally.ts'
 import type { Lane } from './upstream.ts'
@@ -32,6 +34,44 @@ export type Line = Ended & {
   wasReused: boolean
   requestId: string
   error: string
+}
+
+/** Writes each as a line of JSON. */
+export function lineWriter(
+  to: { append(line: string): void },
+  clock: Pick<Clock, 'wall'>,
+): LineWriter {
+  const stamp = createStamp()
+  return (line) => {
+    to.append(
+      accessLine({
+        at: stamp(clock.wall()),
+        client: line.client,
+        service: line.service,
+        instance: line.instance,
+        method: line.method,
+        host: line.host,
+        path: line.path,
+        status: line.status,
+        bytesIn: line.bytesIn,
+        bytesOut: line.bytesOut,
+        queueUs: microseconds(line.queueMs),
+        connectUs: microseconds(line.connectMs),
+        firstByteUs: microseconds(line.firstByteMs),
+        totalUs: microseconds(line.totalMs),
+        retries: line.retries,
+        isReused: line.wasReused,
+        endedBy: line.endedBy,
+        phase: line.phase,
+        requestId: line.requestId,
+        error: line.error,
+      }),
+    )
+  }
+}
+
+function microseconds(ms: number): number {
+  return ms <= 0 ? 0 : Math.round(ms * 1_000)
 }
 
 const blank: Line = {

@@ -8,6 +8,7 @@ import { createResponseHead } from '#ctld/balancer/data-plane/http1/response-hea
 import { trustIn } from '#ctld/balancer/data-plane/trust.ts'
 import { indexRoutes } from '#ctld/balancer/route.ts'
 import type { Clock, Dice, Log } from '#shared/ports.ts'
+import { type AccessLog, createAccessLog } from './access-log.io.ts'
 import { createBulk } from './bulk.ts'
 import { ClientConnection } from './client-connection.io.ts'
 import { createDeadlines } from './deadlines.ts'
@@ -15,7 +16,7 @@ import { createDispatcher } from './dispatcher.io.ts'
 import { createDoors } from './doors.io.ts'
 import type { Engine } from './engine.ts'
 import { READ_SIZE } from './instance-connection.io.ts'
-import { createJournal } from './journal.ts'
+import { createJournal, lineWriter } from './journal.ts'
 import type { ListeningPort, LoopNews, LoopTable, Settings } from './loop-table.ts'
 import { createScratch } from './outlet.ts'
 import { createRegistry } from './registry.ts'
@@ -74,6 +75,8 @@ export function createLoop(ports: LoopPorts): Loop {
   let tableVersion = 0
   let accepted = 0
   let refused = 0
+  let accessLogFile: string | null = null
+  let accessLog: AccessLog | undefined
   let onEmpty = () => {}
   const doors = createDoors({ clock, log, tell, accept })
 
@@ -109,6 +112,14 @@ export function createLoop(ports: LoopPorts): Loop {
     socket.resume()
   }
 
+  function logTo(file: string | null): void {
+    if (file === accessLogFile) return
+    accessLogFile = file
+    void accessLog?.close()
+    accessLog = file === null ? undefined : createAccessLog({ file, clock, log })
+    engine.journal.logTo(accessLog === undefined ? undefined : lineWriter(accessLog, clock))
+  }
+
   // A session may be over before it is known here.
   function serve(socket: Socket, lane: Lane, onLeft: () => void): void {
     let isOver = false
@@ -131,6 +142,7 @@ export function createLoop(ports: LoopPorts): Loop {
       settings = table.settings
       tableVersion = table.version
       isTrusted = trustIn(settings.trustedProxies)
+      logTo(settings.accessLog)
       engine.index = indexRoutes(table.routes)
       registry.update(table)
       const own = table.routes.flatMap(({ publicPort }) => publicPort ?? [])
@@ -149,11 +161,11 @@ export function createLoop(ports: LoopPorts): Loop {
       const { promise, resolve } = Promise.withResolvers<void>()
       onEmpty = resolve
       for (const client of [...engine.clients]) client.drain()
-      if (engine.clients.size + sessions.size === 0) return
       const cancel = clock.after(graceMs, resolve)
-      await promise
+      if (engine.clients.size + sessions.size > 0) await promise
       cancel()
       cutAll()
+      await accessLog?.close()
     },
 
     counters() {
@@ -177,6 +189,7 @@ export function createLoop(ports: LoopPorts): Loop {
       cutAll()
       registry.close()
       deadlines.close()
+      logTo(null)
     },
   }
 }
