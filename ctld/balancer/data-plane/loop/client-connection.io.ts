@@ -6,6 +6,7 @@ import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
 import { parseRequestHead, type RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { joinSockets } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
+import { reset } from '#ctld/balancer/data-plane/tcp/way.io.ts'
 import { findRoute } from '#ctld/balancer/route.ts'
 import { type Problem, problemAnswer } from './answers.ts'
 import { askedOf } from './ask.ts'
@@ -142,7 +143,7 @@ export class ClientConnection {
   /** Breaks off, so that the client sees that the answer is not whole. */
   cut(): void {
     this.#exchange = undefined
-    this.#socket.resetAndDestroy()
+    reset(this.#socket)
     this.#left()
   }
 
