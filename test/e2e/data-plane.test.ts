@@ -101,6 +101,7 @@ describe('under load', () => {
     const before = await cluster.balancerPid()
     process.kill(before, 'SIGKILL')
     await cluster.until('another balancer serves', async () => {
+      // Refused until it listens.
       const answer = await cluster.ask('trivial-js').catch(() => undefined)
       return answer?.status === 200 && (await cluster.balancerPid()) !== before
     })

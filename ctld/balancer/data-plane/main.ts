@@ -132,7 +132,10 @@ async function succeed(options: Options, log: Log): Promise<Program> {
   const predecessor = findPredecessor()
   const supervisor = supervisorOf(options, log, tablesOf(options, log).save)
   const { table, sockets } = await predecessor.next('inherit')
-  if (table !== null) await supervisor.begin(table, sockets)
+  const failures = table === null ? [] : await supervisor.begin(table, sockets)
+  const main = failures.find(({ port }) => port === table?.settings.port)
+  // Then the predecessor goes on.
+  if (main !== undefined) throw new TucanoError('port_taken', `port ${main.port}: ${main.error}`)
   predecessor.send({ kind: 'ready' })
   const yours = await predecessor.next('yours')
   predecessor.on((message) => {

@@ -43,8 +43,8 @@ export type SupervisorPorts = {
 }
 
 export type Supervisor = {
-  /** Serves by this table, which is on disk, when it resolves. */
-  begin(table: KeptTable, inherited?: readonly ListeningPort[]): Promise<void>
+  /** Serves by this table, which is on disk; resolves with the ports that failed. */
+  begin(table: KeptTable, inherited?: readonly ListeningPort[]): Promise<PortFailure[]>
   /** Serves by this one, which came without a feeder. */
   renew(table: KeptTable): void
   /** This one feeds from now on; answers who did before. */
@@ -219,6 +219,7 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
       take(table, undefined, true)
       await work
       await loops.updated()
+      return failures
     },
     renew: (table) => take(table, undefined),
     attach(peer) {
