@@ -1,18 +1,47 @@
 import { describe, expect, test } from 'vitest'
-import { judgeFailure } from '#ctld/balancer/data-plane/failure.ts'
-import { originOf, requestIdOf, toClient, toProgram } from '#ctld/balancer/data-plane/headers.ts'
-import { readHead } from '#ctld/balancer/data-plane/read-head.ts'
+import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
+import {
+  createRequestHead,
+  parseRequestHead,
+  type RequestHead,
+} from '#ctld/balancer/data-plane/http1/request-head.ts'
+import {
+  createResponseHead,
+  parseResponseHead,
+} from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { headToClient } from '#ctld/balancer/data-plane/loop/to-client.ts'
+import { headToInstance, peerOf, requestIdOf } from '#ctld/balancer/data-plane/loop/to-instance.ts'
+import { type Failure, judge, lastWord } from '#ctld/balancer/data-plane/loop/verdict.ts'
 import { trustIn } from '#ctld/balancer/data-plane/trust.ts'
 
 const nobody = () => false
-const stranger = originOf({ host: 'api' }, '::ffff:9.9.9.9', nobody)
+const stranger = peerOf('::ffff:9.9.9.9', nobody)
 
-function programSees(rawHeaders: string[], origin = stranger): Record<string, string> {
-  const list = toProgram(rawHeaders, origin, { id: 'r1', strip: '' })
+function requestHead(lines: readonly string[], line = 'GET / HTTP/1.1'): RequestHead {
+  const head = createRequestHead()
+  const octets = Buffer.from(`${[line, ...lines].join('\r\n')}\r\n\r\n`, 'latin1')
+  const end = parseRequestHead(octets, 0, octets.length, head, HEAD_LIMITS)
+  expect(end, head.reason).toBe(octets.length)
+  return head
+}
+
+/** The request line under '', the fields by their name in small letters. */
+function programSees(
+  lines: readonly string[],
+  { line = 'GET / HTTP/1.1', peer = stranger } = {},
+): Record<string, string> {
+  const head = requestHead(lines, line)
+  const request = { id: 'r1', target: head.target, strip: '', asUpgrade: false, host: '' }
+  const [first = '', ...fields] = headToInstance(head, peer, request).lines.split('\r\n')
+  return { '': first, ...seenIn(fields) }
+}
+
+function seenIn(fields: readonly string[]): Record<string, string> {
   const seen: Record<string, string> = {}
-  for (let at = 0; at < list.length; at += 2) {
-    const name = list[at]?.toLowerCase() ?? ''
-    seen[name] = seen[name] === undefined ? (list[at + 1] ?? '') : `${seen[name]} & ${list[at + 1]}`
+  for (const field of fields) {
+    const [, name = '', value = ''] = /^([^:]+): (.*)$/.exec(field) ?? []
+    const key = name.toLowerCase()
+    seen[key] = seen[key] === undefined ? value : `${seen[key]} & ${value}`
   }
   return seen
 }
@@ -22,11 +51,13 @@ describe('what the program sees', () => {
     const lies =
       'X-Tuc-Inst,X_Tuc_Inst,X-TUC-Admin,X-Forwarded-For,X-Forwarded-Port,X_Forwarded_For'
     const names = [...lies.split(','), 'Forwarded', 'X-Real-IP', 'X-Forwarded-Proto']
-    const seen = programSees(['Host', 'api', ...names.flatMap((name) => [name, 'lie'])])
+    const seen = programSees(['Host: api', ...names.map((name) => `${name}: lie`)])
     expect(Object.values(seen)).not.toContain('lie')
     expect(seen).toEqual({
+      '': 'GET / HTTP/1.1',
       host: 'api',
       via: '1.1 tucano',
+      forwarded: 'for=9.9.9.9;proto=http;host="api"',
       'x-forwarded-for': '9.9.9.9',
       'x-forwarded-host': 'api',
       'x-forwarded-proto': 'http',
@@ -37,15 +68,21 @@ describe('what the program sees', () => {
   })
 
   test('Q21: what belongs to the connection stays there, also what Connection names', () => {
-    const seen = programSees([
-      ...['Connection', 'close, X-Private', 'connection', 'Content-Length', 'X-Private', '1'],
-      ...['TE', 'trailers', 'Upgrade', 'h2c', 'Keep-Alive', 'x', 'Transfer-Encoding', 'chunked'],
-      ...['Proxy-Authorization', 'x', 'Expect', '100-continue', 'Content-Length', '3'],
-      ...['Accept', 'a', 'Accept', 'b', 'Transfer_Encoding', 'x', 'Content_Length', '9'],
-    ])
+    const seen = programSees(
+      [
+        ...['Host: api', 'Connection: close, X-Private', 'connection: Accept-Odd, Host'],
+        ...['X-Private: 1', 'Accept-Odd: 1', 'TE: trailers', 'Upgrade: h2c', 'Keep-Alive: x'],
+        ...['Proxy-Authorization: x', 'Expect: 100-continue', 'Content-Length: 3'],
+        ...['Accept: a', 'Accept: b', 'Transfer_Encoding: x', 'Content_Length: 9'],
+      ],
+      { line: 'POST / HTTP/1.1' },
+    )
     expect(Object.keys(seen).toSorted()).toEqual([
+      '',
       'accept',
       'content-length',
+      'forwarded',
+      'host',
       'via',
       'x-forwarded-for',
       'x-forwarded-host',
@@ -55,131 +92,94 @@ describe('what the program sees', () => {
       'x-tuc-inst',
     ])
     expect(seen.accept).toBe('a & b')
+    expect(seen['content-length']).toBe('3')
   })
 
-  test('a trusted proxy is believed, and only as far as the addresses are trusted', () => {
+  test('Q20: a trusted proxy is believed, and only as far as the addresses are trusted', () => {
     const isTrusted = trustIn(['10.0.0.0/8', '::1'])
-    const headers = {
-      host: 'api',
-      'x-forwarded-for': '6.6.6.6, 7.7.7.7, 10.1.1.1',
-      'x-forwarded-proto': 'https',
+    const lines = [
+      ...['Host: api', 'X-Forwarded-For: 6.6.6.6, 7.7.7.7', 'X-Forwarded-For: 10.1.1.1'],
+      ...['X-Forwarded-Proto: https', 'X-Forwarded-Host: shop.example', 'Via: 1.1 edge'],
+      ...['Forwarded: for=7.7.7.7', 'X-Forwarded-Port: 443'],
+    ]
+    expect(programSees(lines, { peer: peerOf('10.0.0.1', isTrusted) })).toMatchObject({
+      forwarded: 'for=7.7.7.7, for=10.0.0.1;proto=http;host="api"',
+      'x-forwarded-for': '6.6.6.6, 7.7.7.7, 10.1.1.1, 10.0.0.1',
       'x-forwarded-host': 'shop.example',
-    }
-    expect(originOf(headers, '10.0.0.1', isTrusted)).toEqual({
-      clientAddress: '7.7.7.7',
-      forwardedFor: '6.6.6.6, 7.7.7.7, 10.1.1.1, 10.0.0.1',
-      proto: 'https',
-      host: 'shop.example',
-      isTrusted: true,
+      'x-forwarded-port': '443',
+      'x-forwarded-proto': 'https',
+      'x-tuc-fwd-for': '7.7.7.7',
+      via: '1.1 edge, 1.1 tucano',
     })
-    expect(originOf(headers, '11.0.0.1', isTrusted).clientAddress).toBe('11.0.0.1')
-    expect(originOf({ host: 'api' }, '::1', isTrusted).clientAddress).toBe('::1')
+    const unknown = programSees(lines, { peer: peerOf('11.0.0.1', isTrusted) })
+    expect(unknown['x-tuc-fwd-for']).toBe('11.0.0.1')
+    expect(unknown['x-forwarded-port']).toBeUndefined()
+    const plain = programSees(['Host: api'], { peer: peerOf('::1', isTrusted) })
+    expect(plain).toMatchObject({
+      forwarded: 'for="[::1]";proto=http;host="api"',
+      'x-tuc-fwd-for': '::1',
+    })
   })
 
   test('Q20: a harmless X-Request-Id is kept, any other replaced', () => {
-    const idOf = (given: string | string[]) =>
-      requestIdOf({ 'x-request-id': given as string }, () => 'new')
+    const idOf = (...given: string[]) =>
+      requestIdOf(requestHead(['Host: api', ...given.map((id) => `X-Request-Id: ${id}`)]), () => {
+        return 'new'
+      })
     expect(idOf('a.B_c-9')).toBe('a.B_c-9')
     expect(idOf('x'.repeat(128))).toHaveLength(128)
-    for (const bad of ['x'.repeat(129), 'a b', '', '<b>']) expect(idOf(bad)).toBe('new')
-    expect(idOf(['a', 'b'])).toBe('new')
+    for (const bad of ['x'.repeat(129), 'a b', '', '<b>', 'a, b']) expect(idOf(bad)).toBe('new')
+    expect(idOf()).toBe('new')
+    // Of several the first counts, and no other one passes.
+    expect(idOf('a', 'b')).toBe('a')
+    expect(programSees(['Host: api', 'X-Request-Id: a', 'X-Request-Id: b'])['x-request-id']).toBe(
+      'r1',
+    )
   })
 })
 
 test('what the client sees: its request id and the instance, nothing of the connection', () => {
-  const headers = {
-    connection: 'close, x-private',
-    'x-private': '1',
-    'transfer-encoding': 'chunked',
-    'content-length': '5',
-    'x-tuc-inst': 'lie',
-    'set-cookie': ['a', 'b'],
-    'keep-alive': 'timeout=5',
-  }
-  expect(toClient(headers, { requestId: 'r1', instance: 'i1' })).toEqual([
-    'set-cookie',
-    'a',
-    'set-cookie',
-    'b',
-    'X-Request-Id',
-    'r1',
-    'X-Tuc-Inst',
-    'i1',
+  const head = createResponseHead()
+  const lines = [
+    ...['HTTP/1.1 200 OK', 'Connection: close, X-Private', 'X-Private: 1', 'Content-Length: 5'],
+    ...['X-Tuc-Inst: lie', 'Set-Cookie: a', 'Set-Cookie: b', 'Keep-Alive: timeout=5'],
+  ]
+  const octets = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+  const end = parseResponseHead(octets, 0, octets.length, head, HEAD_LIMITS)
+  expect(end, head.reason).toBe(octets.length)
+  const to = { requestId: 'r1', instance: 'i1', cookie: '', connection: '' }
+  const text = headToClient(head, { ...to, framing: 'Content-Length: 5\r\n' })
+  expect(text.split('\r\n')).toEqual([
+    'HTTP/1.1 200 OK',
+    'Set-Cookie: a',
+    'Set-Cookie: b',
+    'X-Request-Id: r1',
+    'X-Tuc-Inst: i1',
+    'Content-Length: 5',
+    '',
+    '',
   ])
 })
 
-describe('what a request may do', () => {
-  const head = { method: 'GET', url: '/', httpVersion: '1.1', rawHeaders: ['Host', 'api'] }
-  const read = (more: Partial<typeof head>) => readHead({ ...head, ...more })
-
-  test.each([
-    ['two Host headers', { rawHeaders: ['Host', 'api', 'HOST', 'api'] }],
-    ['a coding in 1.0', { httpVersion: '1.0', rawHeaders: ['Transfer-Encoding', 'chunked'] }],
-    ['an absolute target of another host', { url: 'http://other/' }],
-    ['an absolute target without Host', { url: 'http://api/', rawHeaders: [] }],
-    ['credentials in the target', { url: 'http://x@api/' }],
-    ['a fragment', { url: '/#x' }],
-    ['an asterisk', { method: 'OPTIONS', url: '*' }],
-    ['a Host with a path', { rawHeaders: ['Host', 'api/x'] }],
-    ['a Host with a user', { rawHeaders: ['Host', 'x@api'] }],
-    ['a Host with a space', { rawHeaders: ['Host', 'a pi'] }],
-    ['version 2.0', { httpVersion: '2.0' }],
-    ['an https target', { url: 'https://api/' }],
-  ])('%s is refused with 400', (_name, more) => {
-    expect(read(more)).toMatchObject({ status: 400 })
-  })
-
-  test('TRACE is refused with 405 and Allow', () => {
-    expect(read({ method: 'TRACE' })).toMatchObject({
-      status: 405,
-      allow: expect.stringContaining('GET'),
-    })
-  })
-
-  test('an absolute target of the same host becomes a path', () => {
-    expect(read({ url: 'http://API/a?b' })).toMatchObject({ target: '/a?b', path: '/a' })
-    expect(read({ url: 'http://api?b' })).toMatchObject({ target: '/?b', path: '/' })
-    expect(read({ url: 'http://api' })).toMatchObject({ target: '/', path: '/' })
-  })
-
-  test.each(['api', 'api:80', 'API.example.', '[::1]:80', '10.0.0.1:', '', 'my_service'])(
-    'the Host %s is a valid one',
-    (host) => {
-      expect(read({ rawHeaders: ['Host', host] })).toMatchObject({ host })
-    },
-  )
-
-  test('a body is announced by its length or its coding', () => {
-    expect(read({})).toMatchObject({ hasBody: false })
-    expect(read({ rawHeaders: ['Content-Length', '0'] })).toMatchObject({ hasBody: false })
-    expect(read({ rawHeaders: ['Content-Length', '1'] })).toMatchObject({ hasBody: true })
-    expect(read({ rawHeaders: ['Transfer-Encoding', 'chunked'] })).toMatchObject({ hasBody: true })
-  })
-})
-
 describe('after a failure', () => {
-  const lost = {
-    wasSent: true,
-    kind: 'lost',
-    isRepeatable: true,
-    triesSent: 1,
-    triesUnsent: 0,
-  } as const
+  const lost: Failure = { kind: 'lost', wasSent: true, wasReused: false, error: 'ECONNRESET' }
 
   test('Q09: another instance if nothing was sent, or if repeating does no harm, thrice', () => {
-    expect(judgeFailure({ ...lost, wasSent: false, isRepeatable: false })).toBe('another')
-    expect(judgeFailure({ ...lost, triesSent: 2 })).toBe('another')
-    expect(judgeFailure({ ...lost, triesSent: 3 })).toMatchObject({ status: 502 })
-    expect(judgeFailure({ ...lost, isRepeatable: false })).toMatchObject({ status: 502 })
+    expect(judge({ ...lost, wasSent: false }, false, { sent: 0, unsent: 15 })).toBe('another')
+    expect(judge(lost, true, { sent: 2, unsent: 0 })).toBe('another')
+    expect(judge(lost, true, { sent: 3, unsent: 0 })).toMatchObject({ status: 502 })
+    expect(judge(lost, false, { sent: 1, unsent: 0 })).toMatchObject({ status: 502 })
   })
 
   test('Q09: silence is 504 and nonsense 502, whatever the method', () => {
-    expect(judgeFailure({ ...lost, kind: 'headers_timeout' })).toMatchObject({ status: 504 })
-    expect(judgeFailure({ ...lost, kind: 'invalid' })).toMatchObject({ status: 502 })
+    const tries = { sent: 1, unsent: 0 }
+    expect(judge({ ...lost, kind: 'timeout' }, true, tries)).toMatchObject({ status: 504 })
+    expect(judge({ ...lost, kind: 'invalid' }, true, tries)).toMatchObject({ status: 502 })
   })
 
   test('F38: when nothing could be reached at all it is 503', () => {
-    const unsent = { ...lost, wasSent: false, triesSent: 0, triesUnsent: 16 }
-    expect(judgeFailure(unsent)).toMatchObject({ status: 503 })
+    const tries = { sent: 0, unsent: 16 }
+    expect(judge({ ...lost, wasSent: false }, true, tries)).toMatchObject({ status: 503 })
+    expect(lastWord({ sent: 1, unsent: 15 })).toMatchObject({ status: 502 })
   })
 })
