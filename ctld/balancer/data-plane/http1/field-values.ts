@@ -3,8 +3,9 @@
 
 import { beginsWith } from './field-kinds.ts'
 import { CONTENT_LENGTH_DIGITS_MAX } from './limits.ts'
-import { COMMA, endOf, HT, SP, TOKEN } from './octets.ts'
+import { endOf, isBlank, TOKEN } from './octets.ts'
 
+const COMMA = 0x2c
 const chunked = latin('chunked')
 const close = latin('close')
 const keepAlive = latin('keep-alive')
@@ -41,7 +42,8 @@ export const MALFORMED = 16
 
 /**
  * Reads one Connection field. Returns its options as bits; names of other fields are added to
- * `head.named`, in small letters. Empty members are skipped (RFC 9110 section 5.6.1.2), blanks inside are not.
+ * `head.named`, in small letters. Empty members are skipped (RFC 9110 section 5.6.1.2), blanks
+ * inside are not.
  */
 export function readConnection(
   bytes: Uint8Array,
@@ -55,7 +57,7 @@ export function readConnection(
   let at = start
   while (at < end) {
     const octet = bytes[at] as number
-    if (octet === COMMA || octet === SP || octet === HT) {
+    if (octet === COMMA || isBlank(octet)) {
       at += 1
       continue
     }
@@ -63,7 +65,7 @@ export function readConnection(
     if (memberEnd === at) return MALFORMED
     options |= readOption(bytes, at, memberEnd, head)
     at = memberEnd
-    while (at < end && (bytes[at] === SP || bytes[at] === HT)) at += 1
+    while (at < end && isBlank(bytes[at] as number)) at += 1
     if (at < end && bytes[at] !== COMMA) return MALFORMED
   }
   return options

@@ -1,5 +1,5 @@
 // Decides what the fields of a request say together: where its body ends, whom it is for, whether
-// the connection goes on. Two statements about the same thing are one too many (RFC 9112 section 6).
+// the connection goes on. Of one thing two statements are one too many (RFC 9112 section 6).
 
 import { FIELD } from './field-kinds.ts'
 import * as values from './field-values.ts'
@@ -23,7 +23,7 @@ export const CHUNKED = -1
 /** The body of which no field says anything. */
 const NONE = -2
 const TWO_LENGTHS = 'the length of the body is given twice'
-/** What the value is of a list of codings that ends in chunked, as it must, but begins otherwise. */
+/** The value of a list of codings that ends in chunked, as it must, but begins otherwise. */
 const OTHER_CODINGS = /^((?!chunked[ \t]*,)[!#$%&'*+.^_`|~\w-]+[ \t]*,[ \t]*)+chunked$/i
 /** Nobody checks what a client says after a change to HTTP/2: it is not offered to programs. */
 const HTTP2 = /(^|,)[ \t]*(h2c?|http\/2(\.0)?)[ \t]*(,|$)/i
