@@ -147,6 +147,43 @@ describe('under load', () => {
   })
 })
 
+test('Q22: a controller that is started again stops no instance that still has a request', async () => {
+  await using cluster = await startCluster({ workers: 1 })
+  // It gives up with 408 after this time, whatever the machine can do.
+  const env = { NUMBER_FACT_TIMEOUT_MS: '10000' }
+  await cluster.deploy('number-fact', { concurrency: 1, env })
+  const [old] = await cluster.instances('number-fact')
+  const slow = cluster.ask('number-fact', `/factors?number=${2n ** 89n - 1n}`)
+  const answered = slow.then(({ status }) => ({ status, at: Date.now() }))
+  await cluster.until('the request is in flight', async () => {
+    const { body } = await cluster.api<{ services: { inFlight: number }[] }>('GET', '/v1/balancer')
+    return body.services[0]?.inFlight === 1
+  })
+
+  const changed = { concurrency: 1, env: { ...env, CHANGED: 'yes' } }
+  await cluster.declare(await cluster.upload('number-fact', changed))
+  await cluster.until('the old instance leaves the table', async () => {
+    return (await cluster.instances()).some(
+      ({ id, state }) => id === old?.id && state === 'terminating',
+    )
+  })
+  const controller = cluster.controller()
+  controller.kill('SIGKILL')
+  await controller.exited
+  await cluster.startController()
+
+  const { status, at } = await answered
+  expect(status).toBe(408)
+  const ended = await cluster.until('the old instance has ended', async () => {
+    const events = await cluster.events()
+    return events.find(
+      ({ kind, fields }) => kind === 'instance.terminated' && fields.instance === old?.id,
+    )
+  })
+  expect(ended.fields.why).toBe('no request in flight')
+  expect(ended.at).toBeGreaterThanOrEqual(at)
+})
+
 test('F29: the port of the balancer is taken, though by another balancer: exit 1, and it is said', async () => {
   await using first = await startCluster({ workers: 1, startAgents: false })
   const folder = await mkdtemp(join(tmpdir(), 'tucano-second-'))

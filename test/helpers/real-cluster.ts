@@ -25,6 +25,8 @@ export type Runtime = {
   active_services: { service: Service; instances: Instance[] }[]
 }
 
+export type ToldEvent = { at: number; kind: string; fields: Record<string, unknown> }
+
 export type RealCluster = AsyncDisposable & {
   folder: string
   apiUrl: string
@@ -47,7 +49,7 @@ export type RealCluster = AsyncDisposable & {
   upload(service: string, change?: Partial<ServiceConfig>): Promise<ServiceConfig>
   /** Waits until the check answers something; looks again at each event of the cluster. */
   until<T>(what: string, check: () => Promise<T | undefined | false>, limitMs?: number): Promise<T>
-  events(after?: number): Promise<{ kind: string; fields: Record<string, unknown> }[]>
+  events(after?: number): Promise<ToldEvent[]>
   /** A request with this Host through the balancer. */
   ask(host: string, path?: string): Promise<{ status: number; body: string; headers: Headers }>
 }
