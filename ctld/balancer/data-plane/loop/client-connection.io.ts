@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
 import { parseRequestHead, type RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { readByOwnBuffers } from '#ctld/balancer/data-plane/tcp/own-buffers.io.ts'
 import { joinSockets } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
 import { reset } from '#ctld/balancer/data-plane/tcp/way.io.ts'
 import { findRoute } from '#ctld/balancer/route.ts'
@@ -37,6 +38,8 @@ export class ClientConnection {
   readonly #deadline: Deadline
   readonly #onLeft: () => void
   readonly #outlet: Outlet
+  /** undefined: its octets come by `data` events. */
+  #stopReading: (() => void) | undefined
   #waitingFor: WaitingFor = 'request'
   #exchange: Exchange | undefined
   #rest: Buffer | undefined
@@ -52,7 +55,11 @@ export class ClientConnection {
     this.#onLeft = at.onLeft
     this.#deadline = newDeadline(() => this.#due())
     this.#outlet = new Outlet(socket, engine.scratch, () => this.#onDrain())
-    socket.on('data', this.#onData)
+    this.#stopReading = readByOwnBuffers(socket, {
+      take: this.#onRead,
+      next: () => (this.#stopReading === undefined ? engine.readBuffer : undefined),
+    })
+    if (this.#stopReading === undefined) socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
@@ -87,7 +94,7 @@ export class ClientConnection {
     const rest = this.#rest
     if (rest !== undefined) {
       this.#rest = undefined
-      this.#upload(upload, rest)
+      this.#upload(upload, rest, rest.length)
     }
     if (this.#exchange?.upload !== upload || upload.state !== 'goes_on') return
     this.#socket.resume()
@@ -159,14 +166,23 @@ export class ClientConnection {
     this.#gone('the balancer stops')
   }
 
-  readonly #onData = (octets: Buffer): void => {
+  readonly #onRead = (size: number, buffer: Buffer): boolean => {
+    this.#take(buffer, size)
+    return true
+  }
+
+  readonly #onData = (octets: Buffer): void => this.#take(octets, octets.length)
+
+  /** The first `size` octets, which are not ours to keep. */
+  #take(octets: Buffer, size: number): void {
     if (this.#state !== 'open') return
     const upload = this.#exchange?.upload
-    if (this.#exchange === undefined && this.#rest === undefined) this.#read(octets)
+    if (this.#rest === undefined && this.#exchange === undefined) this.#read(octets, size)
     else if (this.#rest === undefined && upload?.state === 'goes_on' && upload.isConnected) {
-      this.#upload(upload, octets)
+      this.#upload(upload, octets, size)
     } else {
-      this.#rest = this.#rest === undefined ? octets : Buffer.concat([this.#rest, octets])
+      const more = octets.subarray(0, size)
+      this.#rest = this.#rest === undefined ? Buffer.from(more) : Buffer.concat([this.#rest, more])
       if (this.#exchange === undefined) this.#readRest()
       else if (this.#rest.length > REST_MAX) this.#socket.pause()
     }
@@ -199,20 +215,20 @@ export class ClientConnection {
   #readRest(): void {
     const rest = this.#rest as Buffer
     this.#rest = undefined
-    this.#read(rest)
+    this.#read(rest, rest.length)
   }
 
   /** Reads as many requests as are whole and answered at once; keeps what is left. */
-  #read(octets: Buffer): void {
+  #read(octets: Buffer, size: number): void {
     const { requestHead } = this.#engine
     let from = 0
     this.#isReading = true
-    while (from < octets.length && this.#exchange === undefined && this.#state === 'open') {
+    while (from < size && this.#exchange === undefined && this.#state === 'open') {
       if (this.#outlet.isBehind) {
         this.#wait('client', IDLE_MS)
         break
       }
-      const end = parseRequestHead(octets, from, octets.length, requestHead, HEAD_LIMITS)
+      const end = parseRequestHead(octets, from, size, requestHead, HEAD_LIMITS)
       if (end === 0) {
         if (this.#waitingFor !== 'head') this.#wait('head', HEAD_MS)
         break
@@ -225,7 +241,7 @@ export class ClientConnection {
       this.#begin(requestHead)
     }
     this.#isReading = false
-    if (from < octets.length && this.#state === 'open') this.#rest = octets.subarray(from)
+    if (from < size && this.#state === 'open') this.#rest = Buffer.from(octets.subarray(from, size))
     else if (this.#exchange === undefined && this.#state === 'open') this.#wait('request', IDLE_MS)
   }
 
@@ -270,12 +286,10 @@ export class ClientConnection {
     this.#sayFarewell()
   }
 
-  #upload(upload: Upload, octets: Buffer): void {
+  #upload(upload: Upload, octets: Buffer, size: number): void {
     const exchange = this.#exchange as Exchange
-    this.#socket.cork()
-    const end = upload.take(octets, 0, octets.length)
-    this.#socket.uncork()
-    if (end < octets.length) this.#rest = octets.subarray(end)
+    const end = upload.take(octets, 0, size)
+    if (end < size) this.#rest = Buffer.from(octets.subarray(end, size))
     if (upload.state === 'goes_on') {
       this.#wait('body', exchange.lane.route.idleMs)
       return

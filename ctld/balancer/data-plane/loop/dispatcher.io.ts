@@ -50,10 +50,11 @@ export function createDispatcher(engineOf: () => Engine): Dispatcher {
 
   function send(upstream: Upstream, group: Exchange[], now: number): void {
     const [first] = group as [Exchange]
-    const asPlain = first.protocol !== ''
-    const idle = asPlain || first.wantsFresh ? undefined : idleOf(upstream, first, now)
+    // A tunnel never comes back into the pool.
+    const isAlone = first.wantsFresh || first.protocol !== ''
+    const idle = isAlone ? undefined : idleOf(upstream, first, now)
     if (idle !== undefined) upstream.counters.reuses += group.length
-    const connection = idle ?? new InstanceConnection(engineOf(), upstream, asPlain)
+    const connection = idle ?? new InstanceConnection(engineOf(), upstream)
     for (const exchange of group) exchange.sentOn(connection)
     connection.send(group)
   }
@@ -72,7 +73,8 @@ export function createDispatcher(engineOf: () => Engine): Dispatcher {
       for (const connection of [...idle]) connection.destroy()
       return undefined
     }
-    if (!first.isRepeatable && now - last.idleSince > FRESH_MS) return undefined
+    const isSafeToUse = now - last.idleSince <= FRESH_MS && upstream.doubtedUntil <= now
+    if (!first.isRepeatable && !isSafeToUse) return undefined
     idle.pop()
     return last
   }

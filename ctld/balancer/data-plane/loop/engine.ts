@@ -27,7 +27,7 @@ export type Engine = {
   bulk: Bulk
   scratch: Scratch
   /** All connections to instances read into it. Who keeps octets copies them. */
-  readBuffer: Uint8Array
+  readBuffer: Buffer
   /** No new connections, and each answer is the last one of its connection. */
   isDraining: boolean
   clients: Set<ClientConnection>

@@ -132,7 +132,7 @@ export class Exchange implements Waiter, Batched, Wish {
     const { upload } = this
     const connection = this.#connection
     if (upload === undefined || connection === undefined || upload.isWhole) return
-    upload.to(connection)
+    upload.to(connection.outlet)
     upload.writable()
     if (this.asked.expectContinue && !this.#saidContinue) {
       this.#saidContinue = true
@@ -264,7 +264,10 @@ export class Exchange implements Waiter, Batched, Wish {
       this.#refuse(verdict, phase, 'instance')
       return
     }
-    if (failure.wasSent && !this.lane.budget.mayRetry(this.#engine.clock.now())) {
+    // After a connection that was closed as idle comes a new one, so that this doubles no load.
+    const isRace = failure.kind === 'lost' && failure.wasReused
+    const isBudgeted = failure.wasSent && !isRace
+    if (isBudgeted && !this.lane.budget.mayRetry(this.#engine.clock.now())) {
       this.lane.tally.counters.retriesDenied += 1
       this.#refuse(lastWord(this.#tries), phase, 'instance')
       return
@@ -349,7 +352,7 @@ export class Exchange implements Waiter, Batched, Wish {
   #blame(upstream: Upstream, failure: Failure): void {
     const { registry } = this.#engine
     if (!failure.wasSent) registry.unreachable(upstream, failure.error)
-    else if (failure.kind === 'lost' && failure.wasReused) upstream.counters.reuseDeaths += 1
+    else if (failure.kind === 'lost' && failure.wasReused) registry.reuseDied(upstream)
     else registry.failedHard(upstream, failure.error)
   }
 

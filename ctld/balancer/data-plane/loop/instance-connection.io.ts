@@ -8,6 +8,7 @@ import { AnswerReader } from './answer-reader.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.io.ts'
+import { Outlet } from './outlet.ts'
 import { noteQuickness, noteStuck, QUEUE_PATIENCE_MS } from './quickness.ts'
 import type { Pooled, Upstream } from './upstream.ts'
 
@@ -22,6 +23,7 @@ type State = 'connecting' | 'open' | 'closed'
 
 export class InstanceConnection implements Pooled {
   readonly upstream: Upstream
+  readonly outlet: Outlet
   idleSince = 0
   idleUntil = 0
   /** Answers that it has brought whole. */
@@ -45,7 +47,7 @@ export class InstanceConnection implements Pooled {
   #turnAt = 0
   #error = 'the connection was closed'
 
-  constructor(engine: Engine, upstream: Upstream, asPlain: boolean) {
+  constructor(engine: Engine, upstream: Upstream) {
     this.#engine = engine
     this.upstream = upstream
     this.#deadline = newDeadline(() => this.#due())
@@ -63,14 +65,13 @@ export class InstanceConnection implements Pooled {
         return true
       },
     }
-    // A tunnel's socket is read by whoever joins the two ends, so it is a plain one.
-    this.#socket = connect({ host, port, noDelay: true, ...(asPlain ? {} : { onread }) })
-    if (asPlain) this.#socket.on('data', this.#onPlainData)
+    this.#socket = connect({ host, port, noDelay: true, onread })
     this.#socket.on('connect', () => this.#connected())
     this.#socket.on('error', this.#onError)
     this.#socket.on('end', this.#onEnd)
     this.#socket.on('close', this.#onClose)
     this.#socket.on('drain', this.#onDrain)
+    this.outlet = new Outlet(this.#socket, engine.scratch, () => this.#onDrain())
     engine.deadlines.set(this.#deadline, upstream.lane.route.connectMs, now)
   }
 
@@ -91,14 +92,6 @@ export class InstanceConnection implements Pooled {
   send(group: Exchange[]): void {
     this.#queue = group
     if (this.#state === 'open') this.#sendAll()
-  }
-
-  /** A piece of the body of the one request under way. false: wait for `onWritable`. */
-  write(piece: Buffer | string): boolean {
-    if (this.#state !== 'open') return true
-    return typeof piece === 'string'
-      ? this.#socket.write(piece, 'latin1')
-      : this.#socket.write(piece)
   }
 
   /** The request is whole, and its answer may be waited for. */
@@ -149,7 +142,6 @@ export class InstanceConnection implements Pooled {
     this.#queue = []
     this.#leave()
     const socket = this.#socket
-    socket.off('data', this.#onPlainData)
     socket.off('error', this.#onError)
     socket.off('end', this.#onEnd)
     socket.off('close', this.#onClose)
@@ -179,8 +171,6 @@ export class InstanceConnection implements Pooled {
     this.#bulk = undefined
     return this.#engine.readBuffer
   }
-
-  readonly #onPlainData = (bytes: Buffer): void => this.#reader.read(bytes, bytes.length)
 
   readonly #onError = (error: Error & { code?: string }): void => {
     this.#error = error.code ?? error.message
@@ -214,15 +204,17 @@ export class InstanceConnection implements Pooled {
     let text = ''
     for (const exchange of queue) text += exchange.headText(now)
     this.#turnAt = now
-    this.#socket.write(text, 'latin1')
+    this.outlet.text(text)
     const [first] = queue
     if (first?.hasBody !== true) {
+      this.outlet.flush()
       this.#watchAnswer(now)
       return
     }
     // The time to the answer begins with the end of the request.
     this.#engine.deadlines.clear(this.#deadline)
     first.instanceWritable()
+    this.outlet.flush()
   }
 
   #watchAnswer(now: number): void {

@@ -1,6 +1,6 @@
-// Writes to a client, with as few calls of the system as can be: short pieces gather as text, and
-// longer ones go through one buffer of the loop, so that nothing is allocated for a client that
-// takes what it is sent. What a slow client leaves unwritten is never written over.
+// Writes to a client or an instance, with as few calls of the system as can be: short pieces gather
+// as text, longer ones go through one buffer of the loop, so that nothing is allocated for a peer
+// that takes what it is sent. What a slow peer leaves unwritten is never written over.
 
 import type { Socket } from 'node:net'
 import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
@@ -65,7 +65,7 @@ export class Outlet {
     this.#pending = ''
   }
 
-  /** Is the client slower than what is written? */
+  /** Is the peer slower than what is written? */
   get isBehind(): boolean {
     return this.#isBehind || this.#socket.writableNeedDrain
   }

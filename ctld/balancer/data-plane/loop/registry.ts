@@ -16,6 +16,8 @@ import { type Lane, newLane, newUpstream, type Upstream, type Waiter } from './u
 
 /** A flood of failures is one piece of news. */
 const NEWS_EVERY_MS = 1_000
+/** An instance that closed a connection under a request may do so again soon. */
+const DOUBT_MS = 10_000
 
 /** What of a request decides which instance takes it. */
 export type Wish = {
@@ -208,6 +210,12 @@ export function createRegistry(ports: {
     /** Its request ended without a word about it, because the client left. */
     undecided(upstream: Upstream): void {
       ejection.undecided(upstream.ejection, clock.now())
+    },
+
+    /** It closed a connection in the moment in which that was used again. */
+    reuseDied(upstream: Upstream): void {
+      upstream.counters.reuseDeaths += 1
+      upstream.doubtedUntil = clock.now() + DOUBT_MS
     },
 
     /** No connection: it is skipped for a while. Failures of the same moment are one. */

@@ -4,9 +4,12 @@
 
 import { createChunked, feedChunked } from '#ctld/balancer/data-plane/http1/chunked.ts'
 
+/** The instance's end, as an upload needs it; an `Outlet` is one. */
 export type UploadTo = {
-  /** false: no more until the instance is writable again. */
-  write(piece: Buffer | string): boolean
+  text(text: string): void
+  octets(octets: Buffer, from: number, to: number): void
+  flush(): void
+  readonly isBehind: boolean
 }
 
 export type UploadState = 'goes_on' | 'full' | 'whole' | 'too_large' | 'invalid'
@@ -52,13 +55,15 @@ export class Upload {
       ? this.#takeChunks(octets, from, to)
       : this.#takeLength(octets, from, to)
     this.bytes += end - from
+    this.#to?.flush()
+    if (this.state === 'goes_on' && this.#to?.isBehind === true) this.state = 'full'
     return end
   }
 
   #takeLength(octets: Buffer, from: number, to: number): number {
     const end = Math.min(to, from + this.#left)
     this.#left -= end - from
-    this.#send(octets.subarray(from, end))
+    this.#to?.octets(octets, from, end)
     if (this.#left === 0) this.state = 'whole'
     return end
   }
@@ -73,7 +78,7 @@ export class Upload {
     }
     if (this.#max > 0 && this.bytes + (end - from) > this.#max) this.state = 'too_large'
     else if (chunked.isDone) {
-      this.#send(`0\r\n${chunked.trailers}\r\n`)
+      this.#to?.text(`0\r\n${chunked.trailers}\r\n`)
       this.state = 'whole'
     }
     return end
@@ -81,12 +86,8 @@ export class Upload {
 
   readonly #sink = (octets: Buffer, from: number, to: number): void => {
     if (to === from) return
-    this.#send(`${(to - from).toString(16)}\r\n`)
-    this.#send(octets.subarray(from, to))
-    this.#send('\r\n')
-  }
-
-  #send(piece: Buffer | string): void {
-    if (this.#to?.write(piece) === false && this.state === 'goes_on') this.state = 'full'
+    this.#to?.text(`${(to - from).toString(16)}\r\n`)
+    this.#to?.octets(octets, from, to)
+    this.#to?.text('\r\n')
   }
 }

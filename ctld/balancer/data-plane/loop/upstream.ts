@@ -38,6 +38,8 @@ export type Upstream = {
   /** Requests of this loop, tunnels included. */
   inFlight: number
   openConnections: number
+  /** Until then what must not be repeated goes on a new connection. */
+  doubtedUntil: number
   ejection: Ejection
   /** Since when it is in the table; -Infinity: it was there when the loop began. */
   enteredAt: number
@@ -102,6 +104,7 @@ export function newUpstream(target: Target, lane: Lane, slot: number): Upstream 
     batch: [],
     inFlight: 0,
     openConnections: 0,
+    doubtedUntil: Number.NEGATIVE_INFINITY,
     ejection: newEjection(),
     enteredAt: Number.NEGATIVE_INFINITY,
     isLeaving: false,

@@ -2,7 +2,8 @@
 // while the other side has not taken what there is. A buffer is only used again when all of it
 // has left: otherwise one client would get the bytes of another.
 
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { type Inside, readByOwnBuffers } from './own-buffers.io.ts'
 
 /** An idle connection holds no more than this. */
 const SMALL_BYTES = 4 * 1024
@@ -65,18 +66,16 @@ export function reset(socket: Socket): void {
 }
 
 function readInto(from: Socket, to: Socket, pass: (piece: Buffer) => boolean): void {
-  if (names === undefined) return
-  const handle = (from as Partial<Inside>)._handle
-  if (typeof handle?.useUserBuffer !== 'function') return
   let size = SMALL_BYTES
   let spare: Buffer | undefined
   let kept: Buffer | undefined
+  let current: Buffer | undefined
 
   const next = () => {
     const buffer = spare?.length === size ? spare : bufferOf(size)
     if (spare !== undefined && spare !== buffer) giveBack(spare)
     spare = undefined
-    inside[names.buffer] = buffer
+    current = buffer
     return buffer
   }
   const take = (count: number, buffer: Buffer): boolean => {
@@ -98,18 +97,16 @@ function readInto(from: Socket, to: Socket, pass: (piece: Buffer) => boolean): v
     return goesOn
   }
 
-  const inside = from as unknown as Record<symbol, unknown>
-  inside[names.take] = take
-  inside[names.next] = next
-  handle.useUserBuffer(next())
+  const stop = readByOwnBuffers(from, { take, next })
+  if (stop === undefined) return
   to.on('drain', () => {
     if (kept !== undefined && spare === undefined) spare = kept
     kept = undefined
   })
   from.once('close', () => {
     // The one that waits for the next read; nothing is ever written from it.
-    giveBack(inside[names.buffer] as Buffer)
-    inside[names.buffer] = null
+    if (current !== undefined) giveBack(current)
+    stop()
   })
 }
 
@@ -131,26 +128,3 @@ function giveBack(buffer: Buffer): void {
   const free = spares.get(buffer.length)
   if (free !== undefined && free.length < SPARES_MAX) free.push(buffer)
 }
-
-type Inside = {
-  _handle: { useUserBuffer?(buffer: Buffer): void; writeQueueSize?: number } | null
-}
-
-/**
- * Node lets only a socket that is connected by us be read into our own buffers (`onread`). An
- * accepted one can do it as well, but the keys are hidden: they are taken from a socket that has
- * them. It saves a fourth of the processor's time. Without them all goes by `data` events.
- */
-const names = hiddenNames()
-
-function hiddenNames(): { buffer: symbol; next: symbol; take: symbol } | undefined {
-  const model = new Socket({ onread: { buffer: Buffer.alloc(1), callback: () => true } })
-  const symbols = Object.getOwnPropertySymbols(model)
-  const named = (name: string) => symbols.find(({ description }) => description === name)
-  const [buffer, next, take] = [named('kBuffer'), named('kBufferGen'), named('kBufferCb')]
-  if (buffer === undefined || next === undefined || take === undefined) return undefined
-  return { buffer, next, take }
-}
-
-/** Does this Node let us read into buffers of our own? */
-export const readsIntoOwnBuffers = names !== undefined

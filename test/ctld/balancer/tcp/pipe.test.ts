@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { readsIntoOwnBuffers } from '#ctld/balancer/data-plane/tcp/own-buffers.io.ts'
 import {
   HALF_CLOSED_IDLE_MS,
   type JointEnd,
   joinSockets,
 } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
-import { readsIntoOwnBuffers } from '#ctld/balancer/data-plane/tcp/way.io.ts'
 import { machineClock } from '#shared/clock.io.ts'
 import { createManualClock } from '#test/helpers/manual-clock.ts'
 import { client, door, echo, errorOf, program, readAll, readBytes, tunnel } from './tcp-rig.ts'
