@@ -3,13 +3,9 @@
 
 export const CR = 0x0d
 export const LF = 0x0a
-export const SP = 0x20
-export const HT = 0x09
-export const COLON = 0x3a
-export const COMMA = 0x2c
-export const SLASH = 0x2f
-export const UNDERSCORE = 0x5f
-export const DEL = 0x7f
+const SP = 0x20
+const HT = 0x09
+const DEL = 0x7f
 
 const DIGITS = '0123456789'
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'

@@ -2,11 +2,19 @@
 // and 6). As strict as with requests: an instance that is misunderstood would answer one client
 // with what belongs to another.
 
-import { FIELD } from './field-kinds.ts'
-import * as values from './field-values.ts'
+import { beginsWith, FIELD } from './field-kinds.ts'
+import {
+  CLOSE,
+  isChunked,
+  KEEP_ALIVE as KEPT,
+  MALFORMED,
+  parseLength,
+  readConnection,
+  UPGRADE as UPGRADES,
+} from './field-values.ts'
 import { createFields, type Fields, OFFSETS, scanFields, VALUE_END, VALUE_START } from './fields.ts'
 import type { HeadLimits } from './limits.ts'
-import { CR, endOf, isDigit, LF, latin1, SP, VALUE } from './octets.ts'
+import { endOfValue, latin1 } from './octets.ts'
 
 export type ResponseHead = Fields & {
   /** 100 to 599; 0 when the head was refused. */
@@ -27,12 +35,18 @@ export type ResponseHead = Fields & {
   named: string[] | undefined
 }
 
+const TIMEOUT = new TextEncoder().encode('timeout=')
+
 /** A body in chunks. */
 export const CHUNKED = -1
 /** A body that ends with the connection. */
 export const UNTIL_CLOSE = -2
 
 // Constants of this file, not of another one: see octets.ts.
+const CR = 0x0d
+const LF = 0x0a
+const SP = 0x20
+const ZERO = 0x30
 const { contentLength: LENGTH, transferEncoding: CODING, connection: CONNECTION } = FIELD
 const { keepAlive: KEEP_ALIVE, upgrade: UPGRADE, other: OTHER } = FIELD
 
@@ -99,8 +113,9 @@ function readHead(bytes: Buffer, to: number, head: ResponseHead, limits: HeadLim
   return readFacts(bytes, head) < 0 ? -1 : end
 }
 
-const VERSION = 'HTTP/1.'
 const AFTER_STATUS = 'HTTP/1.1 200'.length
+/** What must stand before the status, but for the minor version. */
+const VERSION = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e]
 
 /**
  * Sets version and status. Returns the offset after the line. The space after the status is
@@ -108,30 +123,16 @@ const AFTER_STATUS = 'HTTP/1.1 200'.length
  */
 function readStatusLine(bytes: Buffer, to: number, head: ResponseHead, limits: HeadLimits): number {
   const { base } = head
-  const known = Math.min(to - base, AFTER_STATUS)
-  let status = 0
-  for (let at = 0; at < known; at += 1) {
-    const octet = bytes[base + at] as number
-    if (at < VERSION.length) {
-      if (octet !== VERSION.charCodeAt(at)) return refuse(head, 'no status line of HTTP/1')
-    } else if (at === VERSION.length) {
-      if (octet !== 0x30 && octet !== 0x31) return refuse(head, 'a version other than 1.0 and 1.1')
-      head.minor = octet === 0x31 ? 1 : 0
-    } else if (at === VERSION.length + 1) {
-      if (octet !== SP) return refuse(head, 'no space between version and status')
-    } else {
-      if (!isDigit(octet)) return refuse(head, 'a status that is not a number')
-      status = status * 10 + octet - 0x30
-      const isFirst = at === VERSION.length + 2
-      if (isFirst && (status < 1 || status > 5)) return refuse(head, 'a status not in 100 to 599')
-    }
+  for (let index = 0; index < VERSION.length; index += 1) {
+    if (base + index === to) return 0
+    if (bytes[base + index] !== VERSION[index]) return refuse(head, 'no status line of HTTP/1')
   }
-  if (known < AFTER_STATUS) return 0
-  head.status = status
+  const refusal = readStatus(bytes, base + VERSION.length, to, head)
+  if (refusal < 0) return refusal
   let at = base + AFTER_STATUS
-  if (at === to) return 0
+  if (at >= to) return 0
   if (bytes[at] === SP) {
-    at = endOf(VALUE, bytes, at, Math.min(to, base + limits.line))
+    at = endOfValue(bytes, at, Math.min(to, base + limits.line))
     if (at - base === limits.line) return refuse(head, 'a status line that is too long')
     if (at === to) return 0
   }
@@ -139,6 +140,28 @@ function readStatusLine(bytes: Buffer, to: number, head: ResponseHead, limits: H
   if (at + 1 === to) return 0
   if (bytes[at + 1] !== LF) return refuse(head, 'a CR without LF after the status line')
   return at + 2
+}
+
+/** The minor version, a space and three digits, as far as they are there. */
+function readStatus(bytes: Buffer, from: number, to: number, head: ResponseHead): number {
+  if (from === to) return 0
+  const minor = (bytes[from] as number) - ZERO
+  if (minor !== 1 && minor !== 0) return refuse(head, 'a version other than 1.0 and 1.1')
+  head.minor = minor
+  if (from + 1 === to) return 0
+  if (bytes[from + 1] !== SP) return refuse(head, 'no space between version and status')
+  const last = Math.min(to, from + 5)
+  let status = 0
+  for (let at = from + 2; at < last; at += 1) {
+    const digit = (bytes[at] as number) - ZERO
+    if (digit < 0 || digit > 9) return refuse(head, 'a status that is not a number')
+    status = status * 10 + digit
+    if (status === 0 || (status > 5 && at === from + 2)) {
+      return refuse(head, 'a status not in 100 to 599')
+    }
+  }
+  head.status = status
+  return 0
 }
 
 function readFacts(bytes: Buffer, head: ResponseHead): number {
@@ -157,19 +180,19 @@ function readFacts(bytes: Buffer, head: ResponseHead): number {
     switch (kind) {
       case LENGTH:
         if (hasFraming(head)) return refuse(head, TWO_LENGTHS)
-        head.contentLength = values.parseLength(bytes, start, end)
+        head.contentLength = parseLength(bytes, start, end)
         if (head.contentLength < 0) return refuse(head, 'a Content-Length that is not a number')
         break
       case CODING:
         if (hasFraming(head)) return refuse(head, TWO_LENGTHS)
-        head.isChunked = head.minor === 1 && values.isChunked(bytes, start, end)
+        head.isChunked = head.minor === 1 && isChunked(bytes, start, end)
         if (!head.isChunked) return refuse(head, 'a Transfer-Encoding other than chunked')
         break
       case CONNECTION:
-        options |= values.readConnection(bytes, start, end, head)
+        options |= readConnection(bytes, start, end, head)
         break
       case KEEP_ALIVE:
-        head.keepAliveTimeoutMs = timeoutOf(head.text.slice(start - base, end - base))
+        head.keepAliveTimeoutMs = timeoutOf(bytes, start, end)
         break
       case UPGRADE:
         head.upgrade = head.text.slice(start - base, end - base)
@@ -186,10 +209,10 @@ function hasFraming(head: ResponseHead): boolean {
 }
 
 function readOptions(head: ResponseHead, options: number): number {
-  if ((options & values.MALFORMED) !== 0) return refuse(head, 'Connection is not a list')
-  const isKept = head.minor === 1 || (options & values.KEEP_ALIVE) !== 0
-  head.keepAlive = isKept && (options & values.CLOSE) === 0
-  if ((options & values.UPGRADE) === 0) head.upgrade = ''
+  if ((options & MALFORMED) !== 0) return refuse(head, 'Connection is not a list')
+  const isKept = head.minor === 1 || (options & KEPT) !== 0
+  head.keepAlive = isKept && (options & CLOSE) === 0
+  if ((options & UPGRADES) === 0) head.upgrade = ''
   // RFC 9110 section 8.6, RFC 9112 section 6.1: it has no body, yet speaks of one. If one comes
   // all the same it must not be taken for the next answer.
   const isWithoutBody = head.status < 200 || head.status === 204
@@ -200,9 +223,13 @@ function readOptions(head: ResponseHead, options: number): number {
   return 0
 }
 
-function timeoutOf(value: string): number {
-  const seconds = KEEP_ALIVE_TIMEOUT.exec(value)?.[1]
-  return seconds === undefined ? -1 : Number(seconds) * 1000
+/** Nearly always it is `timeout=5`, sent with every answer: the rest is left to the pattern. */
+function timeoutOf(bytes: Buffer, start: number, end: number): number {
+  const digits = start + TIMEOUT.length
+  const seconds = end > digits && end - digits < 8 ? parseLength(bytes, digits, end) : -1
+  if (seconds >= 0 && beginsWith(bytes, start, TIMEOUT)) return seconds * 1000
+  const said = KEEP_ALIVE_TIMEOUT.exec(latin1(bytes, start, end))?.[1]
+  return said === undefined ? -1 : Number(said) * 1000
 }
 
 function refuse(head: ResponseHead, reason: string): number {
