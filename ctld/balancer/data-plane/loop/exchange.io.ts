@@ -104,10 +104,11 @@ export class Exchange implements Waiter, Batched, Wish {
     if (this.isOver) return
     const { lane } = this
     const { route } = lane
+    const isPaused = route.traffic === 'paused' && this.#place?.isPauseOver !== true
     this.#place?.woken()
     if (lane.isGone) this.#refuse(gone(), 'queue')
     else if (route.traffic === 'maintenance') this.#maintenance()
-    else if (route.traffic === 'paused') this.#wait('paused', isFirst)
+    else if (isPaused) this.#wait('paused', isFirst)
     else if (lane.upstreams.length === 0) this.#wait('none', isFirst)
     // Nobody overtakes those who wait already.
     else if (lane.waiting.size > 0 && this.#place === undefined) this.#wait('full', isFirst)
@@ -166,6 +167,7 @@ export class Exchange implements Waiter, Batched, Wish {
   bodyFault(problem: Problem): void {
     this.#connection?.abandon(this)
     this.#connection = undefined
+    if (this.upstream !== undefined) this.#engine.registry.undecided(this.upstream)
     this.#release()
     if (this.#reply === undefined) this.#refuse(problem, 'body', 'client')
     else this.#cut('client', 'body')
@@ -174,8 +176,9 @@ export class Exchange implements Waiter, Batched, Wish {
   /** The head of a 101, for the client. */
   switchText(head: ResponseHead): string {
     const { requestId } = this.asked
-    const to = { requestId, instance: this.upstream?.instance ?? '', framing: '', connection: '' }
-    return switchToClient(head, { ...to, cookie: '' }, head.upgrade)
+    const upstream = this.upstream as Upstream
+    const to = { requestId, instance: upstream.instance, framing: '', connection: '' }
+    return switchToClient(head, { ...to, cookie: this.#cookie(upstream) }, head.upgrade)
   }
 
   interim(head: ResponseHead): void {
@@ -242,7 +245,8 @@ export class Exchange implements Waiter, Batched, Wish {
   tunnelEnded(endedBy: EndedBy, bytes: { in: number; out: number }, error: string): void {
     this.error = error
     this.#release()
-    this.#count(endedBy, error === '' ? '' : 'tunnel', bytes)
+    const hasEndedWell = error === ''
+    this.#count(hasEndedWell ? '' : endedBy, hasEndedWell ? '' : 'tunnel', bytes)
   }
 
   /** The connection that it was on is gone or of no use, and there is no answer, or half of one. */
@@ -289,7 +293,7 @@ export class Exchange implements Waiter, Batched, Wish {
     this.#connection?.abandon(this)
     this.#connection = undefined
     this.#place?.leave()
-    const phase = this.#phase
+    const phase = this.owesBody && this.upload?.isConnected === true ? 'body' : this.#phase
     if (this.upstream !== undefined) this.#engine.registry.undecided(this.upstream)
     this.#release()
     this.#count('client', phase, { in: this.upload?.bytes ?? 0, out: this.#reply?.bytes ?? 0 })
@@ -305,7 +309,7 @@ export class Exchange implements Waiter, Batched, Wish {
   #submit(upstream: Upstream): void {
     const now = this.#engine.clock.now()
     this.upstream = upstream
-    if (this.queueMs < 0) this.queueMs = now - this.startedAt
+    if (this.queueMs < 0) this.queueMs = this.#place?.hasWaited === true ? now - this.startedAt : 0
     this.#submittedAt = now
     this.#phase = 'connect'
     this.#engine.dispatcher.submit(this)
@@ -325,6 +329,9 @@ export class Exchange implements Waiter, Batched, Wish {
     switch (this.#place.wait(reason, isFirst)) {
       case 'waits':
         return
+      case 'pause_over':
+        this.dispatch(isFirst)
+        return
       case 'too_long':
         this.inVain()
         return
@@ -335,7 +342,7 @@ export class Exchange implements Waiter, Batched, Wish {
 
   /** The time to wait is over. */
   inVain(): void {
-    this.queueMs = this.#engine.clock.now() - this.startedAt
+    if (this.#place?.hasWaited === true) this.queueMs = this.#engine.clock.now() - this.startedAt
     this.#refuse({ status: 503, detail: inVain(this.#place?.reason, this.lane) }, 'queue')
   }
 
@@ -352,8 +359,9 @@ export class Exchange implements Waiter, Batched, Wish {
   #blame(upstream: Upstream, failure: Failure): void {
     const { registry } = this.#engine
     if (!failure.wasSent) registry.unreachable(upstream, failure.error)
-    else if (failure.kind === 'lost' && failure.wasReused) registry.reuseDied(upstream)
-    else registry.failedHard(upstream, failure.error)
+    else if (failure.kind === 'lost' && failure.wasReused && this.#reply === undefined) {
+      registry.reuseDied(upstream)
+    } else registry.failedHard(upstream, failure.error)
   }
 
   #release(): void {

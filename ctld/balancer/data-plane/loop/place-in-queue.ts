@@ -11,6 +11,9 @@ export type WaitReason = 'paused' | 'full' | 'none'
 
 export class PlaceInQueue {
   reason: WaitReason | undefined
+  hasWaited = false
+  /** It waited for as long as was declared: for this request the service is open. */
+  isPauseOver = false
   readonly #engine: Pick<Engine, 'clock' | 'deadlines' | 'registry'>
   readonly #lane: Lane
   readonly #waiter: Waiter
@@ -28,12 +31,16 @@ export class PlaceInQueue {
     this.#lane = lane
     this.#waiter = waiter
     this.#deadline = newDeadline(() => {
+      if (this.reason === 'paused') {
+        this.#openAfterPause()
+        return
+      }
       this.leave()
       waiter.inVain()
     })
   }
 
-  wait(reason: WaitReason, isFirst: boolean): 'waits' | 'too_long' | 'too_many' {
+  wait(reason: WaitReason, isFirst: boolean): 'waits' | 'pause_over' | 'too_long' | 'too_many' {
     const { clock, deadlines, registry } = this.#engine
     const { waiting } = this.#lane
     const now = clock.now()
@@ -41,13 +48,19 @@ export class PlaceInQueue {
       this.reason = reason
       this.#until = waitUntil(reason, this.#lane, now)
     }
+    if (this.#until <= now && reason === 'paused') {
+      this.isPauseOver = true
+      return 'pause_over'
+    }
     if (this.#until <= now) return 'too_long'
     this.#ticket = isFirst
       ? waiting.putBack(this.#waiter, this.#until)
       : waiting.push(this.#waiter, this.#until)
     if (this.#ticket === undefined) return 'too_many'
-    if (reason === 'full') registry.listenForRoom(this.#lane)
+    this.hasWaited = true
     deadlines.set(this.#deadline, Math.ceil(this.#until - now), now)
+    // A place that came free since the claim was announced to nobody: look once more.
+    if (reason === 'full' && registry.listenForRoom(this.#lane)) registry.wake(this.#lane)
     return 'waits'
   }
 
@@ -55,6 +68,19 @@ export class PlaceInQueue {
   woken(): void {
     this.#ticket = undefined
     this.#engine.deadlines.clear(this.#deadline)
+  }
+
+  // Whoever would end the pause may be dead. It keeps its place: those before it came earlier, so
+  // their pauses are over too.
+  #openAfterPause(): void {
+    const { clock, deadlines, registry } = this.#engine
+    const now = clock.now()
+    this.isPauseOver = true
+    this.reason = 'full'
+    this.#until = waitUntil('full', this.#lane, now)
+    deadlines.set(this.#deadline, Math.max(1, Math.ceil(this.#until - now)), now)
+    registry.listenForRoom(this.#lane)
+    registry.wake(this.#lane)
   }
 
   leave(): void {

@@ -87,6 +87,8 @@ export function createRegistry(ports: {
     const hadTargets = lane.upstreams.length > 0
     lane.route = route
     lane.waiting.resize(route.queueMax)
+    // The new ones are not listened to yet: whoever waits on begins anew.
+    stopListening(lane)
     lane.upstreams = route.targets.map((target) =>
       enter(target, lane, slotOf(slots, target.instance), now),
     )
@@ -133,11 +135,11 @@ export function createRegistry(ports: {
 
   /** Those who wait longest go first, as long as there is room for one more. */
   function wake(lane: Lane): void {
-    while (lane.waiting.size > 0 && lane.route.traffic !== 'paused') {
+    while (lane.waiting.size > 0) {
       const hasRoom = lane.upstreams.some(
         ({ slot }) => lane.route.inFlightMax === 0 || counts.total(slot) < lane.route.inFlightMax,
       )
-      if (!hasRoom && lane.route.traffic === 'open') return
+      if (!hasRoom && lane.route.traffic === 'open' && lane.upstreams.length > 0) return
       const before = lane.waiting.size
       lane.waiting.shift()?.dispatch(true)
       // Another loop was quicker, and it stands in front again.
@@ -172,6 +174,7 @@ export function createRegistry(ports: {
       for (const lane of before.values()) {
         if (!lanes.has(lane.service)) {
           lane.route = { ...lane.route, traffic: 'open', holdMs: 0, targets: [] }
+          stopListening(lane)
           lane.upstreams = []
           lane.isGone = true
         }
@@ -183,11 +186,12 @@ export function createRegistry(ports: {
     lane: (service: string): Lane | undefined => lanes.get(service),
     lanes: (): Iterable<Lane> => lanes.values(),
 
-    /** The loop wants to hear when another one frees a place. */
-    listenForRoom(lane: Lane): void {
-      if (lane.isListening) return
+    /** The loop wants to hear when another one frees a place. true: from now on. */
+    listenForRoom(lane: Lane): boolean {
+      if (lane.isListening) return false
       lane.isListening = true
       for (const { slot } of lane.upstreams) counts.wait(slot)
+      return true
     },
 
     release(upstream: Upstream): void {
