@@ -4,6 +4,7 @@
 
 import { connect, type Socket } from 'node:net'
 import { type ResponseHead, UNTIL_CLOSE } from '#ctld/balancer/data-plane/http1/response-head.ts'
+import type { Target } from '#ctld/ports.ts'
 import { AnswerReader } from './answer-reader.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
@@ -28,6 +29,7 @@ export class InstanceConnection implements Pooled {
   idleUntil = 0
   /** Answers that it has brought whole. */
   served = 0
+  readonly #target: Target
   readonly #engine: Engine
   readonly #socket: Socket
   readonly #deadline: Deadline
@@ -57,6 +59,7 @@ export class InstanceConnection implements Pooled {
     upstream.openConnections += 1
     upstream.counters.connectAttempts += 1
     const { host, port } = upstream.target
+    this.#target = upstream.target
     const onread = {
       buffer: () => this.#nextBuffer() as Uint8Array,
       callback: (size: number, bytes: Uint8Array) => {
@@ -82,6 +85,13 @@ export class InstanceConnection implements Pooled {
   /** Whose answer is to come next. */
   get first(): Exchange | undefined {
     return this.#queue[0]
+  }
+
+  /** Does it lead to where the instance is now? */
+  get #isAtHome(): boolean {
+    const { target } = this.upstream
+    const { host, port } = this.#target
+    return target === this.#target || (target.host === host && target.port === port)
   }
 
   get wasUsed(): boolean {
@@ -194,6 +204,8 @@ export class InstanceConnection implements Pooled {
     const now = this.#engine.clock.now()
     this.#engine.registry.connected(this.upstream, now - this.#startedAt)
     this.#engine.deadlines.clear(this.#deadline)
+    // Clients that left while it was being made are not asked for.
+    this.#queue = this.#queue.filter(({ isOver }) => !isOver)
     if (this.#queue.length > 0) this.#sendAll()
     else this.#goIdle(now)
   }
@@ -223,9 +235,14 @@ export class InstanceConnection implements Pooled {
     this.#engine.deadlines.set(this.#deadline, ms, now)
   }
 
+  /** A body that goes on and on makes those behind it wait no longer than a late head does. */
   watchBody(): void {
     const { deadlines, clock } = this.#engine
-    deadlines.set(this.#deadline, this.upstream.lane.route.idleMs, clock.now())
+    const now = clock.now()
+    if (this.#queue.length > 1 && now - this.#turnAt >= QUEUE_PATIENCE_MS) this.takeBack()
+    const { idleMs } = this.upstream.lane.route
+    const ms = this.#queue.length > 1 ? Math.min(QUEUE_PATIENCE_MS, idleMs) : idleMs
+    deadlines.set(this.#deadline, ms, now)
   }
 
   #due(): void {
@@ -237,6 +254,11 @@ export class InstanceConnection implements Pooled {
     if (this.#state === 'connecting') {
       this.#error = 'no connection in time'
       this.#lost(false)
+      return
+    }
+    if (!this.#reader.isAtHead && this.#queue.length > 1) {
+      this.takeBack()
+      this.watchBody()
       return
     }
     if (!this.#reader.isAtHead) {
@@ -271,7 +293,8 @@ export class InstanceConnection implements Pooled {
     this.#queue.shift()
     // An answer before the end of the request: what is left of the body would follow it here.
     if (exchange.owesBody) this.#mustClose = true
-    const isWanted = this.#state === 'open' && !this.#mustClose && !this.upstream.isLeaving
+    const isWanted =
+      this.#state === 'open' && !this.#mustClose && !this.upstream.isLeaving && this.#isAtHome
     const now = this.#engine.clock.now()
     if (this.#queue.length > 0) {
       this.#turnAt = now
@@ -303,9 +326,13 @@ export class InstanceConnection implements Pooled {
 
   invalid(exchange: Exchange, error: string): void {
     const others = this.#queue.filter((one) => one !== exchange)
+    // Octets behind an answer, such as a second end of its chunks, are no answer to the next: it is
+    // as if the connection had been closed.
+    const isLeftOver = this.wasUsed && this.#reader.isAtHead
     this.destroy()
-    exchange.failed({ kind: 'invalid', wasSent: true, wasReused: this.wasUsed, error })
-    this.#engine.dispatcher.sendAgain(others)
+    const kind = isLeftOver ? 'lost' : 'invalid'
+    exchange.failed({ kind, wasSent: true, wasReused: this.wasUsed, error })
+    this.#sendOthers(others)
   }
 
   #lost(isEnd: boolean): void {
@@ -324,9 +351,20 @@ export class InstanceConnection implements Pooled {
     const wasReused = this.wasUsed
     this.destroy()
     first.failed({ kind: 'lost', wasSent, wasReused, error: this.#error })
-    for (const one of others) {
-      one.failed({ kind: 'lost', wasSent, wasReused: true, error: this.#error })
+    if (wasSent) {
+      this.#sendOthers(others)
+      return
     }
+    for (const one of others) {
+      one.failed({ kind: 'lost', wasSent, wasReused, error: this.#error })
+    }
+  }
+
+  /** Sharing did them no good: it is no retry that a budget could refuse. */
+  #sendOthers(others: Exchange[]): void {
+    if (others.length === 0) return
+    noteStuck(this.upstream, this.#engine.clock.now())
+    this.#engine.dispatcher.sendAgain(others)
   }
 
   #leave(): void {
