@@ -269,7 +269,13 @@ export class ClientConnection {
     const to = { requestId, isHead: head.method === 'HEAD', connection }
     this.#engine.journal.rejected(this.peer.address, 404, head)
     this.text(problemAnswer({ status: 404, title: 'service not found', detail }, to))
-    this.finished(isKept)
+    if (head.bodyLength === 0) {
+      this.finished(isKept)
+      return
+    }
+    // Its body is still coming.
+    this.#outlet.flush()
+    this.#sayFarewell()
   }
 
   #refuse(problem: Problem): void {

@@ -18,11 +18,23 @@ export function acceptTcp(
   const client = peerOf(socket.remoteAddress ?? '', () => false).address
   const key = lane.route.hash === undefined ? undefined : client
 
+  /** Woken in its turn, it loses its place to nobody if it has to wait on. */
+  let standsInFront = false
+
   function wait(wake: () => void): (() => void) | undefined {
     const { waiting, route } = lane
     // The session keeps the time itself; the queue only needs an order.
     const deadline = clock.now() + Math.max(route.queueMs, route.holdMs, route.pauseMs)
-    const ticket = waiting.push({ dispatch: wake }, deadline)
+    const waiter = {
+      dispatch(isFirst: boolean) {
+        standsInFront = isFirst
+        wake()
+        standsInFront = false
+      },
+    }
+    const ticket = standsInFront
+      ? waiting.putBack(waiter, deadline)
+      : waiting.push(waiter, deadline)
     if (ticket === undefined) return undefined
     if (lane.upstreams.length > 0) registry.listenForRoom(lane)
     return () => void waiting.remove(ticket)

@@ -16,6 +16,7 @@ export type UploadState = 'goes_on' | 'full' | 'whole' | 'too_large' | 'invalid'
 
 export class Upload {
   state: UploadState = 'goes_on'
+  /** Of the body itself, without what chunks add to it. */
   bytes = 0
   /** Why it is invalid. */
   reason = ''
@@ -54,7 +55,6 @@ export class Upload {
     const end = this.#isChunked
       ? this.#takeChunks(octets, from, to)
       : this.#takeLength(octets, from, to)
-    this.bytes += end - from
     this.#to?.flush()
     if (this.state === 'goes_on' && this.#to?.isBehind === true) this.state = 'full'
     return end
@@ -63,6 +63,7 @@ export class Upload {
   #takeLength(octets: Buffer, from: number, to: number): number {
     const end = Math.min(to, from + this.#left)
     this.#left -= end - from
+    this.bytes += end - from
     this.#to?.octets(octets, from, end)
     if (this.#left === 0) this.state = 'whole'
     return end
@@ -76,7 +77,7 @@ export class Upload {
       this.reason = chunked.reason
       return to
     }
-    if (this.#max > 0 && this.bytes + (end - from) > this.#max) this.state = 'too_large'
+    if (this.#max > 0 && this.bytes > this.#max) this.state = 'too_large'
     else if (chunked.isDone) {
       this.#to?.text(`0\r\n${chunked.trailers}\r\n`)
       this.state = 'whole'
@@ -86,6 +87,7 @@ export class Upload {
 
   readonly #sink = (octets: Buffer, from: number, to: number): void => {
     if (to === from) return
+    this.bytes += to - from
     this.#to?.text(`${(to - from).toString(16)}\r\n`)
     this.#to?.octets(octets, from, to)
     this.#to?.text('\r\n')

@@ -72,8 +72,7 @@ export function serveTcp<U extends TcpUpstream>(client: Socket, ports: TcpPorts<
 
 type Reason = 'paused' | 'full' | 'none'
 
-const REFUSALS: Record<Reason, string> = {
-  paused: 'the service is paused',
+const REFUSALS: Record<Exclude<Reason, 'paused'>, string> = {
   full: 'every instance has as many sessions as it may',
   none: 'no instance could be had',
 }
@@ -93,6 +92,8 @@ class TcpSession<U extends TcpUpstream> {
   #giveUp: (() => void) | undefined
   #lastError: string | undefined
   #isDone = false
+  /** It waited for as long as was declared, and whoever would end the pause may be dead. */
+  #isPauseOver = false
 
   constructor(client: Socket, ports: TcpPorts<U>) {
     this.#client = client
@@ -122,7 +123,7 @@ class TcpSession<U extends TcpUpstream> {
     this.#route = route ?? this.#route
     if (route === undefined) this.#refuse('the service has no route any more')
     else if (route.traffic === 'maintenance') this.#refuse('the service is in maintenance')
-    else if (route.traffic === 'paused') this.#wait('paused', route.pauseMs)
+    else if (route.traffic === 'paused' && !this.#isPauseOver) this.#wait('paused', route.pauseMs)
     else if (this.#tries >= TRIES_MAX) this.#refuse(REFUSALS.none)
     else this.#claim(route)
   }
@@ -140,7 +141,7 @@ class TcpSession<U extends TcpUpstream> {
     this.#phase = 'queue'
     const leftMs = limitMs - this.#waitedMs[reason]
     if (leftMs <= 0) {
-      this.#refuse(REFUSALS[reason])
+      this.#inVain(reason)
       return
     }
     const since = clock.now()
@@ -152,7 +153,7 @@ class TcpSession<U extends TcpUpstream> {
     }
     const stopTimer = clock.after(leftMs, () => {
       over()
-      this.#refuse(REFUSALS[reason])
+      this.#inVain(reason)
     })
     const stopWaiting = wait(() => {
       over()
@@ -164,6 +165,15 @@ class TcpSession<U extends TcpUpstream> {
     if (stopWaiting !== undefined) return
     over()
     this.#refuse('too many sessions wait')
+  }
+
+  #inVain(reason: Reason): void {
+    if (reason !== 'paused') {
+      this.#refuse(REFUSALS[reason])
+      return
+    }
+    this.#isPauseOver = true
+    this.#advance()
   }
 
   #connect(upstream: U, route: TcpRoute): void {
