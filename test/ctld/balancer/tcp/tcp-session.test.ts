@@ -186,7 +186,8 @@ describe('an instance that cannot be reached', () => {
 describe('a session that cannot begin', () => {
   const blocked: [string, Partial<Route>, string][] = [
     ['no instance is there', { holdMs: 700 }, 'no instance could be had'],
-    ['the service is paused', { traffic: 'paused', pauseMs: 700 }, 'the service is paused'],
+    // The pause is over then, and there is no instance.
+    ['the service is paused', { traffic: 'paused', pauseMs: 700 }, 'no instance could be had'],
   ]
   test.each(blocked)('waits while %s, and no longer than it may', async (_, change, error) => {
     const clock = createManualClock()
@@ -217,6 +218,18 @@ describe('a session that cannot begin', () => {
     publish([await echo()], { traffic: 'open' })
     expect(String(await readAll(socket))).toBe('hello')
     expect(await ending()).toMatchObject({ queueMs: 300, how: 'end' })
+  })
+
+  test('goes on when a pause is over that nobody ended', async () => {
+    const clock = createManualClock()
+    const paused: Partial<Route> = { traffic: 'paused', pauseMs: 700 }
+    const { port, ending, arrived } = await service([await echo()], { clock, ...paused })
+    const socket = client(port)
+    socket.end('hello')
+    await arrived
+    clock.advance(700)
+    expect(String(await readAll(socket))).toBe('hello')
+    expect(await ending()).toMatchObject({ queueMs: 700, how: 'end' })
   })
 
   test('waits while every instance is full, and goes on when a session ends', async () => {
