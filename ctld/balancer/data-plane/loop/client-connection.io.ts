@@ -131,7 +131,7 @@ export class ClientConnection {
     const owesBody = this.#exchange?.owesBody === true
     this.#exchange = undefined
     this.#outlet.flush()
-    if (!isKept && this.#rest === undefined && !owesBody && !this.#outlet.isBehind) {
+    if (!isKept && this.#rest === undefined && !owesBody && this.#socket.writableLength === 0) {
       // All of it was read, so closing resets nothing.
       this.#leaveSoon()
       return
@@ -334,9 +334,8 @@ export class ClientConnection {
   }
 
   #leaveSoon(): void {
-    this.#state = 'leaving'
-    this.#socket.destroySoon()
-    this.#wait('farewell', LINGER_MS)
+    // The kernel has all of the answer, and nothing unread would make it reset the connection.
+    this.#gone('')
   }
 
   // Half closed first: what the client is still sending would reset the connection, and the answer
