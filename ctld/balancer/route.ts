@@ -47,7 +47,9 @@ export function findRoute<R extends Route>(
 ): Found<R> | undefined {
   const dedicated = index.byPort.get(localPort)
   if (dedicated !== undefined) return { route: dedicated, strip: '' }
-  const named = host === undefined ? undefined : index.byHost.get(hostName(host))
+  // Most clients write a host as it is written here.
+  const named =
+    host === undefined ? undefined : (index.byHost.get(host) ?? index.byHost.get(hostName(host)))
   if (named !== undefined) return { route: named, strip: '' }
   return longestPrefix(index, path)
 }

@@ -44,6 +44,7 @@ export class ClientConnection {
   #exchange: Exchange | undefined
   #rest: Buffer | undefined
   #isReading = false
+  #isPaused = false
   #state: 'open' | 'leaving' | 'joined' | 'closed' = 'open'
   #tunnel: { cut(): void } | undefined
 
@@ -97,7 +98,7 @@ export class ClientConnection {
       this.#upload(upload, rest, rest.length)
     }
     if (this.#exchange?.upload !== upload || upload.state !== 'goes_on') return
-    this.#socket.resume()
+    this.#resume()
     this.#wait('body', this.#exchange.lane.route.idleMs)
   }
 
@@ -132,8 +133,8 @@ export class ClientConnection {
     this.#exchange = undefined
     this.#outlet.flush()
     if (!isKept && this.#rest === undefined && !owesBody && this.#socket.writableLength === 0) {
-      // All of it was read, so closing resets nothing.
-      this.#leaveSoon()
+      // All was read, and the kernel has all of the answer: closing resets nothing.
+      this.#gone('')
       return
     }
     if (!isKept || this.#engine.isDraining) {
@@ -184,7 +185,7 @@ export class ClientConnection {
       const more = octets.subarray(0, size)
       this.#rest = this.#rest === undefined ? Buffer.from(more) : Buffer.concat([this.#rest, more])
       if (this.#exchange === undefined) this.#readRest()
-      else if (this.#rest.length > REST_MAX) this.#socket.pause()
+      else if (this.#rest.length > REST_MAX) this.#pause()
     }
   }
 
@@ -208,7 +209,7 @@ export class ClientConnection {
     if (this.#isReading) return
     if (this.#rest !== undefined) this.#readRest()
     if (this.#exchange !== undefined || this.#state !== 'open') return
-    this.#socket.resume()
+    this.#resume()
     if (this.#rest === undefined) this.#wait('request', IDLE_MS)
   }
 
@@ -302,9 +303,20 @@ export class ClientConnection {
     }
     this.#engine.deadlines.clear(this.#deadline)
     // Of a client whose request is whole only its leaving is of interest.
-    if (upload.state === 'full') this.#socket.pause()
-    else if (upload.state === 'whole') this.#socket.resume()
+    if (upload.state === 'full') this.#pause()
+    else if (upload.state === 'whole') this.#resume()
     exchange.uploaded(upload)
+  }
+
+  #pause(): void {
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#socket.resume()
   }
 
   #wait(what: WaitingFor, ms: number): void {
@@ -331,11 +343,6 @@ export class ClientConnection {
         this.#gone('')
         return
     }
-  }
-
-  #leaveSoon(): void {
-    // The kernel has all of the answer, and nothing unread would make it reset the connection.
-    this.#gone('')
   }
 
   // Half closed first: what the client is still sending would reset the connection, and the answer
