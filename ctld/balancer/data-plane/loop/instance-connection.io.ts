@@ -43,6 +43,8 @@ export class InstanceConnection implements Pooled {
   /** A slow client has not taken yet what lies in it. */
   #isBulkInUse = false
   #mustClose = false
+  /** The first in the queue was sent behind another one. */
+  #isBehind = false
   #idleMs = IDLE_DEFAULT_MS
   #startedAt: number
   /** When the first in the queue became the first: what its answer makes the others wait. */
@@ -101,6 +103,7 @@ export class InstanceConnection implements Pooled {
   /** Only on a new connection or one out of the pool. All but a single one are without a body. */
   send(group: Exchange[]): void {
     this.#queue = group
+    this.#isBehind = false
     if (this.#state === 'open') this.#sendAll()
   }
 
@@ -231,7 +234,8 @@ export class InstanceConnection implements Pooled {
 
   #watchAnswer(now: number): void {
     const { responseMs } = this.upstream.lane.route
-    const ms = this.#queue.length > 1 ? Math.min(QUEUE_PATIENCE_MS, responseMs) : responseMs
+    const isShared = this.#queue.length > 1 || this.#isBehind
+    const ms = isShared ? Math.min(QUEUE_PATIENCE_MS, responseMs) : responseMs
     this.#engine.deadlines.set(this.#deadline, ms, now)
   }
 
@@ -266,6 +270,12 @@ export class InstanceConnection implements Pooled {
       this.#lost(false)
       return
     }
+    if (this.#isBehind) {
+      // Slow, or the program has answered the first and never saw the others.
+      noteStuck(this.upstream, this.#engine.clock.now())
+      this.#retire()
+      return
+    }
     if (this.#queue.length > 1) {
       this.takeBack()
       const { responseMs } = this.upstream.lane.route
@@ -298,6 +308,7 @@ export class InstanceConnection implements Pooled {
     const now = this.#engine.clock.now()
     if (this.#queue.length > 0) {
       this.#turnAt = now
+      this.#isBehind = true
       if (isWanted) this.#watchAnswer(now)
       else this.#retire()
     } else if (!isWanted || !isAll) {
