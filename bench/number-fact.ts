@@ -93,7 +93,7 @@ function rowsOf(figures: CaseFigures) {
     'direct p50': direct.p50Ms,
     'direct p99': direct.p99Ms,
     '/s ÷ direct': ratio,
-    'ctld CPU ms': balancerCpuMs,
+    'balancer CPU ms': balancerCpuMs,
   }))
 }
 

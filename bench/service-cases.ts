@@ -87,7 +87,7 @@ async function askBoth(
   const load = loadOf([book.class], seconds)
   const direct = () => loadInto(book.direct, { ...load, url: directUrl })
   const balanced = async () => {
-    const { pid } = cluster.controller()
+    const pid = await cluster.balancerPid()
     const before = cpuMsOf(pid)
     await loadInto(book.balancer, { ...load, url: cluster.balancerUrl })
     book.cpuMs += cpuMsOf(pid) - before
