@@ -187,7 +187,11 @@ describe('a session that cannot begin', () => {
   const blocked: [string, Partial<Route>, string][] = [
     ['no instance is there', { holdMs: 700 }, 'no instance could be had'],
     // The pause is over then, and there is no instance.
-    ['the service is paused', { traffic: 'paused', pauseMs: 700 }, 'no instance could be had'],
+    [
+      'the service is paused',
+      { traffic: 'paused', pauseMs: 700, holdMs: 0 },
+      'no instance could be had',
+    ],
   ]
   test.each(blocked)('waits while %s, and no longer than it may', async (_, change, error) => {
     const clock = createManualClock()
