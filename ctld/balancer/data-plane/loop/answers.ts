@@ -1,6 +1,8 @@
 // The answers that the balancer gives itself, as problem details (RFC 9457) or as the page that a
 // service's maintenance asks for. Whole messages: one write each.
 
+import type { Asked } from './ask.ts'
+import { connectionLine } from './reply.ts'
 import { STATUS_WORDS } from './status-words.ts'
 
 export const METHODS_FORWARDED = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
@@ -19,6 +21,15 @@ export type AnswerTo = {
   isHead: boolean
   /** `Connection` line with its end, or ''. */
   connection: string
+}
+
+/** `isKept`: the connection can be used again. */
+export function answerTo(asked: Asked, isKept: boolean): AnswerTo {
+  return {
+    requestId: asked.requestId,
+    isHead: asked.method === 'HEAD',
+    connection: connectionLine(isKept, asked.minor),
+  }
 }
 
 export function problemAnswer({ status, title, detail }: Problem, to: AnswerTo): string {

@@ -4,19 +4,16 @@
 import type { Socket } from 'node:net'
 import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
 import { parseRequestHead, type RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
-import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { readByOwnBuffers } from '#ctld/balancer/data-plane/tcp/own-buffers.io.ts'
-import { joinSockets } from '#ctld/balancer/data-plane/tcp/pipe.io.ts'
 import { reset } from '#ctld/balancer/data-plane/tcp/way.io.ts'
-import { findRoute } from '#ctld/balancer/route.ts'
-import { type Problem, problemAnswer } from './answers.ts'
-import { askedOf } from './ask.ts'
+import type { Problem } from './answers.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.io.ts'
 import { Outlet } from './outlet.ts'
-import { connectionLine } from './reply.ts'
-import { type Peer, requestIdOf } from './to-instance.ts'
+import { receive, refusal } from './reception.ts'
+import type { Peer } from './to-instance.ts'
+import { type FarEnd, openTunnel, type Tunnel } from './tunnel.io.ts'
 import type { Upload } from './upload.ts'
 
 /** For a whole head, however slowly it drips; from its first octet. */
@@ -46,7 +43,7 @@ export class ClientConnection {
   #isReading = false
   #isPaused = false
   #state: 'open' | 'leaving' | 'joined' | 'closed' = 'open'
-  #tunnel: { cut(): void } | undefined
+  #tunnel: Tunnel | undefined
 
   constructor(engine: Engine, socket: Socket, at: { peer: Peer; port: number; onLeft(): void }) {
     this.#engine = engine
@@ -103,28 +100,19 @@ export class ClientConnection {
   }
 
   /** Joins the client's connection and the instance's into one; both sides know the protocol. */
-  join(exchange: Exchange, head: ResponseHead, instance: Socket, first: Buffer): void {
+  join(far: FarEnd): void {
     const { clock, deadlines } = this.#engine
     deadlines.clear(this.#deadline)
     this.#state = 'joined'
-    this.text(exchange.switchText(head))
+    this.text(far.head)
     this.#outlet.flush()
-    const rest = this.#rest
-    this.#rest = undefined
     this.#forgetSocket()
-    this.#tunnel = joinSockets({
-      client: this.#socket,
-      upstream: instance,
-      ...(rest === undefined ? {} : { clientHead: rest }),
-      upstreamHead: first,
-      idleMs: 0,
-      clock,
-      onEnd: ({ bytesIn, bytesOut, endedBy, how, error }) => {
-        const why = how === 'end' ? '' : (error ?? how)
-        exchange.tunnelEnded(endedBy, { in: bytesIn, out: bytesOut }, why)
-        this.#left()
-      },
-    })
+    const near = { socket: this.#socket, early: this.#rest }
+    const onEnd: FarEnd['onEnd'] = (endedBy, phase) => {
+      far.onEnd(endedBy, phase)
+      this.#left()
+    }
+    this.#tunnel = openTunnel(clock, near, { ...far, onEnd })
   }
 
   /** The answer is written; `isKept`: another request may follow. */
@@ -250,45 +238,22 @@ export class ClientConnection {
     const engine = this.#engine
     this.#waitingFor = 'request'
     engine.deadlines.clear(this.#deadline)
-    const requestId = requestIdOf(head, engine.newRequestId)
-    const found = findRoute(engine.index, head.host, head.path, this.#port)
-    const lane = found === undefined ? undefined : engine.registry.lane(found.route.service)
-    if (found === undefined || lane === undefined) {
-      this.#unknown(head, requestId)
+    const asked = receive(engine, head, this.peer, this.#port)
+    if ('text' in asked) {
+      this.text(asked.text)
+      if (asked.owesBody) this.#outlet.flush()
+      if (asked.owesBody) this.#sayFarewell()
+      else this.finished(asked.isKept)
       return
     }
-    const asked = askedOf(head, this.peer, { route: lane.route, strip: found.strip, requestId })
-    const exchange = new Exchange(engine, this, lane, asked)
+    const exchange = new Exchange(engine, this, asked.lane, asked.asked)
     this.#exchange = exchange
     exchange.start()
   }
 
-  #unknown(head: RequestHead, requestId: string): void {
-    const detail = 'no service is known by this host or path'
-    const isKept = head.keepAlive && head.bodyLength === 0 && !this.#engine.isDraining
-    const connection = connectionLine(isKept, head.minor)
-    const to = { requestId, isHead: head.method === 'HEAD', connection }
-    this.#engine.journal.rejected(this.peer.address, 404, head)
-    this.text(problemAnswer({ status: 404, title: 'service not found', detail }, to))
-    if (head.bodyLength === 0) {
-      this.finished(isKept)
-      return
-    }
-    // Its body is still coming.
-    this.#outlet.flush()
-    this.#sayFarewell()
-  }
-
   #refuse(problem: Problem): void {
     this.#isReading = false
-    this.#engine.journal.rejected(this.peer.address, problem.status, undefined)
-    this.text(
-      problemAnswer(problem, {
-        requestId: '',
-        isHead: false,
-        connection: connectionLine(false, 1),
-      }),
-    )
+    this.text(refusal(this.#engine, this.peer, problem))
     this.#outlet.flush()
     this.#sayFarewell()
   }

@@ -1,50 +1,38 @@
 // One request's life: choose an instance or wait for one, send, try another where that does no
 // harm, hand the answer to the client piece by piece. It ends exactly once, and then it is counted.
 
-import { setCookie, tokenOf } from '#ctld/balancer/data-plane/choose/sticky.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
-import { maintenanceAnswer, type Problem, problemAnswer } from './answers.ts'
+import { Account } from './account.ts'
+import { answerTo, maintenanceAnswer, type Problem, problemAnswer } from './answers.ts'
 import type { Asked } from './ask.ts'
 import type { ClientConnection } from './client-connection.io.ts'
 import type { Engine } from './engine.ts'
 import type { InstanceConnection } from './instance-connection.io.ts'
-import { inVain, PlaceInQueue, type WaitReason } from './place-in-queue.ts'
-import type { Wish } from './registry.ts'
-import { connectionLine, Reply } from './reply.ts'
+import { Quest, type Seeker } from './quest.ts'
+import { Reply } from './reply.ts'
 import type { EndedBy, Phase } from './tally.ts'
-import { interimToClient, switchToClient } from './to-client.ts'
+import { cookieLine, interimToClient, switchToClient } from './to-client.ts'
 import { endOfHead } from './to-instance.ts'
 import { Upload } from './upload.ts'
-import type { Batched, Lane, Upstream, Waiter } from './upstream.ts'
-import { type Failure, judge, lastWord, type Tries } from './verdict.ts'
+import type { Batched, Lane, Upstream } from './upstream.ts'
+import type { Failure } from './verdict.ts'
 
-export class Exchange implements Waiter, Batched, Wish {
+export class Exchange implements Batched, Seeker {
   readonly asked: Asked
   readonly lane: Lane
-  readonly startedAt: number
+  readonly account: Account
   readonly isRepeatable: boolean
   mayShare: boolean
   upstream: Upstream | undefined
-  tried: Set<Upstream> | undefined
-  /** The connection that it was on died of having been idle: the next one is a new one. */
-  wantsFresh = false
   isOver = false
-  retries = 0
-  queueMs = -1
-  connectMs = -1
-  firstByteMs = -1
-  wasReused = false
-  status = 0
-  error = ''
   readonly upload: Upload | undefined
   readonly #engine: Engine
   readonly #client: ClientConnection
-  readonly #tries: Tries = { sent: 0, unsent: 0 }
+  readonly #quest: Quest
   #connection: InstanceConnection | undefined
   #reply: Reply | undefined
   #submittedAt = 0
   #phase: Phase = 'request'
-  #place: PlaceInQueue | undefined
   #trailers = ''
   #saidContinue = false
 
@@ -53,19 +41,16 @@ export class Exchange implements Waiter, Batched, Wish {
     this.#client = client
     this.lane = lane
     this.asked = asked
-    this.startedAt = engine.clock.now()
+    this.account = new Account(lane, asked, engine.clock.now())
+    this.#quest = new Quest(engine, this.account, this)
     const hasBody = asked.bodyLength !== 0
     this.isRepeatable = asked.isSafe && !hasBody
     this.mayShare = this.isRepeatable && asked.protocol === ''
     if (hasBody) this.upload = new Upload(asked.bodyLength, lane.route.bodyMax)
   }
 
-  get key(): string | undefined {
-    return this.asked.key
-  }
-
-  get token(): string | undefined {
-    return this.asked.token
+  get wantsFresh(): boolean {
+    return this.#quest.attempts.wantsFresh
   }
 
   get method(): string {
@@ -91,40 +76,35 @@ export class Exchange implements Waiter, Batched, Wish {
   }
 
   start(): void {
-    this.lane.budget.request(this.startedAt)
+    this.lane.budget.request(this.account.startedAt)
     if (this.upload?.state === 'too_large') {
-      this.#refuse(tooLarge(this.lane), 'request')
+      this.refuse(tooLarge(this.lane), 'request')
       return
     }
-    this.dispatch()
+    this.#quest.dispatch()
   }
 
-  /** Claims an instance, or waits for one, or says why there is none. */
-  dispatch(isFirst = false): void {
-    if (this.isOver) return
-    const { lane } = this
-    const { route } = lane
-    const isPaused = route.traffic === 'paused' && this.#place?.isPauseOver !== true
-    this.#place?.woken()
-    if (lane.isGone) this.#refuse(gone(), 'queue')
-    else if (route.traffic === 'maintenance') this.#maintenance()
-    else if (isPaused) this.#wait('paused', isFirst)
-    else if (lane.upstreams.length === 0) this.#wait('none', isFirst)
-    // Nobody overtakes those who wait already.
-    else if (lane.waiting.size > 0 && this.#place === undefined) this.#wait('full', isFirst)
-    else this.#claim(isFirst)
+  found(upstream: Upstream): void {
+    this.upstream = upstream
+    this.#submittedAt = this.#engine.clock.now()
+    this.#phase = 'connect'
+    this.#engine.dispatcher.submit(this)
+  }
+
+  waits(): void {
+    this.#phase = 'queue'
   }
 
   sentOn(connection: InstanceConnection): void {
     this.#connection = connection
-    this.wasReused = connection.wasUsed
+    this.account.wasReused = connection.wasUsed
   }
 
   /** The head, as it goes on the wire now. */
   headText(now: number): string {
     this.#phase = 'head'
-    this.#tries.sent += 1
-    this.connectMs = now - this.#submittedAt
+    this.#quest.attempts.sent()
+    this.account.connectMs = now - this.#submittedAt
     return this.asked.lines + endOfHead((this.upstream as Upstream).instance)
   }
 
@@ -169,16 +149,8 @@ export class Exchange implements Waiter, Batched, Wish {
     this.#connection = undefined
     if (this.upstream !== undefined) this.#engine.registry.undecided(this.upstream)
     this.#release()
-    if (this.#reply === undefined) this.#refuse(problem, 'body', 'client')
+    if (this.#reply === undefined) this.refuse(problem, 'body', 'client')
     else this.#cut('client', 'body')
-  }
-
-  /** The head of a 101, for the client. */
-  switchText(head: ResponseHead): string {
-    const { requestId } = this.asked
-    const upstream = this.upstream as Upstream
-    const to = { requestId, instance: upstream.instance, framing: '', connection: '' }
-    return switchToClient(head, { ...to, cookie: this.#cookie(upstream) }, head.upgrade)
   }
 
   interim(head: ResponseHead): void {
@@ -192,7 +164,7 @@ export class Exchange implements Waiter, Batched, Wish {
     if (this.isOver) return
     const upstream = this.upstream as Upstream
     this.#engine.registry.succeeded(upstream)
-    this.firstByteMs = now - this.startedAt
+    this.account.firstByteMs = now - this.account.startedAt
     this.#phase = 'body'
     const { asked } = this
     this.#reply = new Reply(this.#client, head, length, {
@@ -203,7 +175,7 @@ export class Exchange implements Waiter, Batched, Wish {
       cookie: this.#cookie(upstream),
       mayKeep: asked.keepAlive && !this.#engine.isDraining && !this.owesBody,
     })
-    this.status = head.status
+    this.account.status = head.status
   }
 
   piece(octets: Buffer, from: number, to: number): void {
@@ -234,19 +206,23 @@ export class Exchange implements Waiter, Batched, Wish {
   }
 
   switched(head: ResponseHead, connection: InstanceConnection, first: Buffer): void {
-    this.#phase = 'tunnel'
-    this.status = 101
-    this.#engine.registry.succeeded(this.upstream as Upstream)
-    this.firstByteMs = this.#engine.clock.now() - this.startedAt
+    const { account, asked, upstream } = this
+    if (upstream === undefined) return
+    account.status = 101
+    account.firstByteMs = this.#engine.clock.now() - account.startedAt
+    this.#engine.registry.succeeded(upstream)
     this.#connection = undefined
-    this.#client.join(this, head, connection.handOver(), first)
-  }
-
-  tunnelEnded(endedBy: EndedBy, bytes: { in: number; out: number }, error: string): void {
-    this.error = error
-    this.#release()
-    const hasEndedWell = error === ''
-    this.#count(hasEndedWell ? '' : endedBy, hasEndedWell ? '' : 'tunnel', bytes)
+    const facts = { requestId: asked.requestId, instance: upstream.instance }
+    this.#client.join({
+      head: switchToClient(head, { ...facts, cookie: this.#cookie(upstream) }),
+      socket: connection.handOver(),
+      first,
+      account,
+      onEnd: (endedBy, phase) => {
+        this.#release()
+        this.#close(endedBy, phase)
+      },
+    })
   }
 
   /** The connection that it was on is gone or of no use, and there is no answer, or half of one. */
@@ -254,149 +230,65 @@ export class Exchange implements Waiter, Batched, Wish {
     if (this.isOver) return
     const upstream = this.upstream as Upstream
     this.#connection = undefined
-    this.error = failure.error
-    this.#blame(upstream, failure)
+    this.account.error = failure.error
+    this.#quest.attempts.blame(this.#engine, upstream, failure, this.#reply !== undefined)
     this.#release()
     if (this.#reply !== undefined) {
       this.#cut('instance', 'body')
       return
     }
-    if (!failure.wasSent) this.#tries.unsent += 1
-    const verdict = judge(failure, this.isRepeatable, this.#tries)
-    const phase = failure.wasSent ? 'head' : 'connect'
+    const is = { repeatable: this.isRepeatable, now: this.#engine.clock.now() }
+    const verdict = this.#quest.attempts.after(failure, upstream, is)
     if (verdict !== 'another') {
-      this.#refuse(verdict, phase, 'instance')
+      this.refuse(verdict, failure.wasSent ? 'head' : 'connect', 'instance')
       return
     }
-    // After a connection that was closed as idle comes a new one, so that this doubles no load.
-    const isRace = failure.kind === 'lost' && failure.wasReused
-    const isBudgeted = failure.wasSent && !isRace
-    if (isBudgeted && !this.lane.budget.mayRetry(this.#engine.clock.now())) {
-      this.lane.tally.counters.retriesDenied += 1
-      this.#refuse(lastWord(this.#tries), phase, 'instance')
-      return
-    }
-    this.retries += 1
-    this.lane.tally.counters.retries += 1
-    this.tried ??= new Set()
-    this.tried.add(upstream)
-    this.wantsFresh = failure.wasReused
     this.mayShare = false
-    this.dispatch()
+    this.#quest.dispatch()
   }
 
   /** The client left, or took nothing for too long. */
   clientGone(error: string): void {
     if (this.isOver) return
     this.isOver = true
-    this.error = error
+    this.account.error = error
     this.#connection?.abandon(this)
     this.#connection = undefined
-    this.#place?.leave()
+    this.#quest.leave()
     const phase = this.owesBody && this.upload?.isConnected === true ? 'body' : this.#phase
     if (this.upstream !== undefined) this.#engine.registry.undecided(this.upstream)
     this.#release()
-    this.#count('client', phase, { in: this.upload?.bytes ?? 0, out: this.#reply?.bytes ?? 0 })
+    this.#close('client', phase)
   }
 
-  #cookie(upstream: Upstream): string {
-    const name = this.lane.route.stickyCookie
-    if (name === undefined) return ''
-    const token = tokenOf(upstream.instance)
-    return token === this.asked.token ? '' : `Set-Cookie: ${setCookie(name, token)}\r\n`
-  }
-
-  #submit(upstream: Upstream): void {
-    const now = this.#engine.clock.now()
-    this.upstream = upstream
-    if (this.queueMs < 0) this.queueMs = this.#place?.hasWaited === true ? now - this.startedAt : 0
-    this.#submittedAt = now
-    this.#phase = 'connect'
-    this.#engine.dispatcher.submit(this)
-  }
-
-  #claim(isFirst: boolean): void {
-    const { lane } = this
-    const upstream = this.#engine.registry.claim(lane, this)
-    if (upstream !== undefined) this.#submit(upstream)
-    else if (lane.upstreams.every((one) => this.tried?.has(one))) this.#allTried()
-    else this.#wait('full', isFirst)
-  }
-
-  #wait(reason: WaitReason, isFirst: boolean): void {
-    this.#phase = 'queue'
-    this.#place ??= new PlaceInQueue(this.#engine, this.lane, this)
-    switch (this.#place.wait(reason, isFirst)) {
-      case 'waits':
-        return
-      case 'pause_over':
-        this.dispatch(isFirst)
-        return
-      case 'too_long':
-        this.inVain()
-        return
-      case 'too_many':
-        this.#refuse({ status: 503, detail: 'too many requests wait for the service' }, 'queue')
-    }
-  }
-
-  /** The time to wait is over. */
-  inVain(): void {
-    if (this.#place?.hasWaited === true) this.queueMs = this.#engine.clock.now() - this.startedAt
-    this.#refuse({ status: 503, detail: inVain(this.#place?.reason, this.lane) }, 'queue')
-  }
-
-  // A connection that was closed while it was idle says nothing of its instance.
-  #allTried(): void {
-    if (this.wantsFresh && this.tried !== undefined) {
-      this.tried.clear()
-      this.dispatch()
-      return
-    }
-    this.#refuse(lastWord(this.#tries), this.#tries.sent === 0 ? 'connect' : 'head', 'instance')
-  }
-
-  #blame(upstream: Upstream, failure: Failure): void {
-    const { registry } = this.#engine
-    if (!failure.wasSent) registry.unreachable(upstream, failure.error)
-    else if (failure.kind === 'lost' && failure.wasReused && this.#reply === undefined) {
-      registry.reuseDied(upstream)
-    } else registry.failedHard(upstream, failure.error)
+  #cookie({ instance }: Upstream): string {
+    return cookieLine(this.lane.route.stickyCookie, instance, this.asked.token)
   }
 
   #release(): void {
     const { upstream } = this
     this.upstream = undefined
     if (upstream === undefined) return
-    this.#lastInstance = upstream.instance
+    this.account.instance = upstream.instance
     this.#engine.registry.release(upstream)
   }
 
-  #lastInstance = ''
-
-  #maintenance(): void {
+  turnedAway(): void {
     const page = this.lane.route.maintenancePage
     if (page === undefined) {
-      this.#refuse({ status: 503, detail: 'the service is under maintenance' }, 'request')
+      this.refuse({ status: 503, detail: 'the service is under maintenance' }, 'request')
       return
     }
-    this.status = 503
-    this.#client.text(maintenanceAnswer(page, this.#answerTo()))
+    this.account.status = 503
+    this.#client.text(maintenanceAnswer(page, answerTo(this.asked, this.#mayKeepAfterRefusal())))
     this.#finish('balancer', 'request', this.#mayKeepAfterRefusal())
   }
 
-  #refuse(problem: Problem, phase: Phase, endedBy: EndedBy = 'balancer'): void {
-    this.status = problem.status
-    this.#client.text(problemAnswer(problem, this.#answerTo()))
+  /** No instance answers it: we do. */
+  refuse(problem: Problem, phase: Phase, endedBy: EndedBy = 'balancer'): void {
+    this.account.status = problem.status
+    this.#client.text(problemAnswer(problem, answerTo(this.asked, this.#mayKeepAfterRefusal())))
     this.#finish(endedBy, phase, this.#mayKeepAfterRefusal())
-  }
-
-  #answerTo() {
-    return {
-      requestId: this.asked.requestId,
-      isHead: this.asked.method === 'HEAD',
-      connection: connectionLine(this.#mayKeepAfterRefusal(), this.asked.minor),
-    }
   }
 
   // A connection on which the rest of a body is still to come is of no use to another request.
@@ -405,36 +297,28 @@ export class Exchange implements Waiter, Batched, Wish {
   }
 
   #cut(endedBy: EndedBy, phase: Phase): void {
-    this.#count(endedBy, phase, { in: this.upload?.bytes ?? 0, out: this.#reply?.bytes ?? 0 })
+    this.#close(endedBy, phase)
     this.#client.cut()
   }
 
   #finish(endedBy: EndedBy, phase: Phase, isKept: boolean): void {
-    this.#count(endedBy, phase, { in: this.upload?.bytes ?? 0, out: this.#reply?.bytes ?? 0 })
+    this.#close(endedBy, phase)
     this.#client.finished(isKept)
   }
 
-  #count(endedBy: EndedBy, phase: Phase, bytes: { in: number; out: number }): void {
+  #close(endedBy: EndedBy, phase: Phase): void {
     this.isOver = true
-    this.#engine.journal.ended(
-      this,
-      {
-        status: this.status,
-        endedBy,
-        phase,
-        queueMs: this.queueMs,
-        firstByteMs: this.firstByteMs,
-        totalMs: this.#engine.clock.now() - this.startedAt,
-        bytesIn: bytes.in,
-        bytesOut: bytes.out,
-      },
-      this.#lastInstance,
-    )
+    const { account, upload } = this
+    account.endedBy = endedBy
+    account.phase = phase
+    account.totalMs = this.#engine.clock.now() - account.startedAt
+    if (account.status !== 101) {
+      account.bytesIn = upload?.bytes ?? 0
+      account.bytesOut = this.#reply?.bytes ?? 0
+    }
+    account.retries = this.#quest.attempts.count
+    this.#engine.journal.ended(account)
   }
-}
-
-function gone(): Problem {
-  return { status: 404, detail: 'no service is known by this host or path' }
 }
 
 function tooLarge({ route }: Lane): Problem {

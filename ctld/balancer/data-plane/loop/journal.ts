@@ -5,12 +5,12 @@ import type { RequestHead } from '#ctld/balancer/data-plane/http1/request-head.t
 import type { TcpEnding } from '#ctld/balancer/data-plane/tcp/tcp-session.io.ts'
 import type { Clock } from '#shared/ports.ts'
 import { accessLine, createStamp } from './access-line.ts'
-import type { Exchange } from './exchange.io.ts'
+import type { Account } from './account.ts'
 import type { Ended } from './tally.ts'
 import type { Lane } from './upstream.ts'
 
 export type Journal = {
-  ended(exchange: Exchange, ended: Ended, instance: string): void
+  ended(account: Account): void
   endedTcp(lane: Lane, client: string, ending: TcpEnding): void
   /** It belongs to no service. `head`: where there was a valid one. */
   rejected(client: string, status: number, head: RequestHead | undefined): void
@@ -101,23 +101,29 @@ export function createJournal(): Journal {
   let write: LineWriter | undefined
 
   return {
-    ended(exchange, ended, instance) {
-      const { lane, asked } = exchange
-      lane.tally.ended(ended)
-      if (write === undefined) return
-      write({
-        ...ended,
+    ended(account) {
+      const { lane, asked } = account
+      lane.tally.ended(account)
+      write?.({
         client: asked.from,
         service: lane.service,
-        instance,
+        instance: account.instance,
         method: asked.method,
         host: asked.host,
         path: asked.path,
-        connectMs: exchange.connectMs,
-        retries: exchange.retries,
-        wasReused: exchange.wasReused,
+        status: account.status,
+        endedBy: account.endedBy,
+        phase: account.phase,
+        queueMs: account.queueMs,
+        connectMs: account.connectMs,
+        firstByteMs: account.firstByteMs,
+        totalMs: account.totalMs,
+        bytesIn: account.bytesIn,
+        bytesOut: account.bytesOut,
+        retries: account.retries,
+        wasReused: account.wasReused,
         requestId: asked.requestId,
-        error: exchange.error,
+        error: account.error,
       })
     },
 

@@ -1,6 +1,7 @@
 // Decides which head a client gets for an instance's answer: what belongs to the connection to the
 // instance stays there, what is ours is said by us, and the framing fits what is sent.
 
+import { setCookie, tokenOf } from '#ctld/balancer/data-plane/choose/sticky.ts'
 import { FIELD } from '#ctld/balancer/data-plane/http1/field-kinds.ts'
 import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { passedFields, passing } from './passed-fields.ts'
@@ -44,10 +45,24 @@ export function interimToClient(head: ResponseHead): string {
 }
 
 /** The instance agreed to another protocol: what it says of it is for the client to read. */
-export function switchToClient(head: ResponseHead, to: ToClient, protocol: string): string {
+export function switchToClient(
+  head: ResponseHead,
+  to: Pick<ToClient, 'requestId' | 'instance' | 'cookie'>,
+): string {
   return (
     `HTTP/1.1 101 Switching Protocols\r\n${passedFields(head, passes, head.named)}${to.cookie}` +
-    `Connection: upgrade\r\nUpgrade: ${protocol}\r\n` +
+    `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n` +
     `X-Request-Id: ${to.requestId}\r\nX-Tuc-Inst: ${to.instance}\r\n\r\n`
   )
+}
+
+/** What leads a client back to its instance, with its line end; '' where it has that already. */
+export function cookieLine(
+  name: string | undefined,
+  instance: string,
+  has: string | undefined,
+): string {
+  if (name === undefined) return ''
+  const token = tokenOf(instance)
+  return token === has ? '' : `Set-Cookie: ${setCookie(name, token)}\r\n`
 }
