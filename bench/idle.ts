@@ -60,16 +60,19 @@ async function measureIdle(
 ): Promise<IdleFigures> {
   console.error(`${instances} instances: waiting for ${reports} reports of each agent`)
   await reported(cluster, reports)
-  const names = ['ctld', ...workersOf()]
-  const before = names.map((name) => cpuMsOf(cluster.agent(name).pid))
+  const pids: [daemon: string, pid: number][] = [
+    ['controller', cluster.controller().pid],
+    ['balancer', await cluster.balancerPid()],
+    ...workersOf().map((name): [string, number] => [`agent ${name}`, cluster.agent(name).pid]),
+  ]
+  const before = pids.map(([, pid]) => cpuMsOf(pid))
   const begin = performance.now()
   // Nothing is asked meanwhile: each question would be work.
   await pause(seconds * 1_000)
   const tookMs = performance.now() - begin
-  const daemons = names.map((name, index) => {
-    const { pid } = cluster.agent(name)
+  const daemons = pids.map(([daemon, pid], index) => {
     const cpuShare = (cpuMsOf(pid) - (before[index] ?? 0)) / tookMs
-    return { daemon: name === 'ctld' ? 'controller' : `agent ${name}`, ...memoryOf(pid), cpuShare }
+    return { daemon, ...memoryOf(pid), cpuShare }
   })
   return { instances, daemons }
 }
