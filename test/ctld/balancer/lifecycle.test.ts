@@ -101,22 +101,23 @@ test('F04: an instance that dies under load costs no GET', async () => {
 
 test('a client that leaves takes all its pipelined requests along', async () => {
   await using rig = await createRig()
-  let [come, allCame]: [number, () => void] = [0, () => {}]
-  const arrived = new Promise<void>((resolve) => {
-    allCame = resolve
-  })
-  const program = await rig.program(() => {
-    come += 1
-    if (come === 3) allCame()
+  const urls: string[] = []
+  const arrived = Promise.withResolvers<void>()
+  const program = await rig.program(({ url = '' }) => {
+    urls.push(url)
+    arrived.resolve()
   })
   rig.publish(route([target('i1', program.port)]))
   const socket = connect(rig.port, '127.0.0.1')
-  socket.write('GET / HTTP/1.1\r\nHost: api\r\n\r\n'.repeat(3))
-  await arrived
+  const requests = ['/1', '/2', '/3'].map((url) => `GET ${url} HTTP/1.1\r\nHost: api\r\n\r\n`)
+  socket.write(requests.join(''))
+  await arrived.promise
   socket.destroy()
   rig.publish(route([]))
   await rig.saw('emptied')
   await rig.plane.close(60_000)
+  // They go one after the other, and the first had no answer.
+  expect(urls).toEqual(['/1'])
 })
 
 test('T06: the shares of the requests follow the weights', async () => {
