@@ -40,6 +40,7 @@ export function createPlane(
   port: number,
   clock: Clock = machineClock,
   more: Partial<Settings> = {},
+  counts = loneCounts(),
 ) {
   const listeners: ((news: LoopNews) => void)[] = []
   const slots: Record<string, number> = {}
@@ -55,11 +56,9 @@ export function createPlane(
   }
   let table: LoopTable = { version: 0, settings, routes: [], slots }
   let ids = 0
-  const bell = { ring() {}, onRing() {} }
-  const buffer = createCountsBuffer(1)
   const loop = createLoop({
     index: 0,
-    shared: new SharedCounts({ buffer, column: 0, bell }),
+    shared: counts,
     clock,
     dice: machineDice,
     log: silentLog,
@@ -93,6 +92,11 @@ export function createPlane(
       loop.close()
     },
   }
+}
+
+function loneCounts(): SharedCounts {
+  const bell = { ring() {}, onRing() {} }
+  return new SharedCounts({ buffer: createCountsBuffer(1), column: 0, bell })
 }
 
 export async function createRig(clock: Clock = machineClock, settings: Partial<Settings> = {}) {
