@@ -5,6 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { accessLine } from '#ctld/balancer/data-plane/loop/access-line.ts'
+import { ENDED_BY, PHASES } from '#ctld/balancer/data-plane/loop/tally.ts'
 import packageJson from '#package.json' with { type: 'json' }
 import { type Source, sourceOf } from './tidy/source.ts'
 
@@ -43,6 +45,23 @@ test('a drawing has no state that the code does not have', () => {
   expect(drawn('A worker')).toEqual(known(['shared/model.ts', 'NodeState']))
   expect(drawn('A deployment')).toEqual(known(['shared/model.ts', 'DeploymentState']))
   expect(drawn('An incident')).toEqual(new Set(['gathering', 'open', 'recovered']))
+  expect(drawn('A request in the balancer')).toEqual(new Set(PHASES.filter((one) => one !== '')))
+})
+
+test('the access log is described with every field, phase and end of a request', () => {
+  const section = read('docs/operations.md').split('### The access log')[1] ?? ''
+  const described = new Set([...section.matchAll(/^\| (.+?) \|/gm)].map(([, cell = '']) => cell))
+  const line = accessLine({
+    ...{ at: '', client: '', service: '', instance: '', method: '', host: '', path: '' },
+    ...{ status: 200, bytesIn: 0, bytesOut: 0, retries: 0, isReused: false, requestId: '' },
+    ...{ queueUs: 0, connectUs: 0, firstByteUs: 0, totalUs: 0, endedBy: '', phase: '', error: 'E' },
+  })
+  const fields = Object.keys(JSON.parse(line) as object)
+  const words = [...described].join(' ')
+  expect(fields.filter((field) => !words.includes(`\`${field}\``))).toEqual([])
+  expect(fields.length).toBeGreaterThan(15)
+  const said = [...ENDED_BY, ...PHASES].filter((word) => word !== '')
+  expect(said.filter((word) => !section.includes(`\`${word}\``))).toEqual([])
 })
 
 test('M01, M02: the architecture draws every actor and part, and each part has its folder', () => {
