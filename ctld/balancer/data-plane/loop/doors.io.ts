@@ -26,6 +26,7 @@ export function createDoors(ports: {
   const { clock, log, tell, accept } = ports
   const doors = new Map<number, Door>()
   let host = ''
+  let isClosed = false
 
   async function open(port: number, fd: number | undefined): Promise<void> {
     const door: Door = { port, server: undefined, isOpen: false, cancelRetry: () => {} }
@@ -65,6 +66,8 @@ export function createDoors(ports: {
       wanted: ReadonlySet<number>,
       inherited: readonly ListeningPort[],
     ): Promise<void> {
+      if (isClosed) return
+      for (const { port, fd } of inherited) if (!wanted.has(port)) closeInherited(fd)
       const isElsewhere = nextHost !== host
       host = nextHost
       for (const door of [...doors.values()]) {
@@ -83,7 +86,9 @@ export function createDoors(ports: {
         .map(({ server }) => ({ port: portOf(server as Server), fd: fdOf(server as Server) }))
     },
 
+    /** None is opened again. */
     close(): void {
+      isClosed = true
       for (const door of [...doors.values()]) close(door)
     },
   }
@@ -98,6 +103,15 @@ function listen(server: Server, at: { host: string; port: number } | { fd: numbe
       resolve()
     })
   })
+}
+
+/** A socket that nobody listens on would still take connections, and leave them waiting. */
+function closeInherited(fd: number): void {
+  const server = createServer()
+  server.on('error', () => {
+    // It was closed already.
+  })
+  server.listen({ fd }, () => server.close())
 }
 
 function portOf(server: Server): number {

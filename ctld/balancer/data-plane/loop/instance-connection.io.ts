@@ -11,6 +11,8 @@ import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.io.ts'
 import { Outlet } from './outlet.ts'
 import { noteQuickness, noteStuck, QUEUE_PATIENCE_MS } from './quickness.ts'
+import { ReadBuffer } from './read-buffer.ts'
+import { Turns } from './turns.ts'
 import type { Pooled, Upstream } from './upstream.ts'
 
 /** Below the 5 s after which Node programs close theirs; for a program that does not say. */
@@ -34,21 +36,12 @@ export class InstanceConnection implements Pooled {
   readonly #socket: Socket
   readonly #deadline: Deadline
   readonly #reader: AnswerReader
-  /** Requests without an answer yet, in the order in which they were sent. */
-  #queue: Exchange[] = []
+  readonly #turns = new Turns()
   #state: State = 'connecting'
-  #bulk: Buffer | undefined
-  /** The last octets filled the buffer that they were read into. */
-  #isFull = false
-  /** A slow client has not taken yet what lies in it. */
-  #isBulkInUse = false
+  readonly #buffer: ReadBuffer
   #mustClose = false
-  /** The first in the queue was sent behind another one. */
-  #isBehind = false
   #idleMs = IDLE_DEFAULT_MS
   #startedAt: number
-  /** When the first in the queue became the first: what its answer makes the others wait. */
-  #turnAt = 0
   #error = 'the connection was closed'
 
   constructor(engine: Engine, upstream: Upstream) {
@@ -62,15 +55,19 @@ export class InstanceConnection implements Pooled {
     upstream.counters.connectAttempts += 1
     const { host, port } = upstream.target
     this.#target = upstream.target
+    let isFirst = true
+    const buffer = new ReadBuffer(engine.readBuffer, engine.bulk)
+    this.#buffer = buffer
     const onread = {
-      buffer: () => this.#nextBuffer() as Uint8Array,
+      buffer: () => (isFirst ? buffer.first : buffer.next(!this.#reader.isAtHead)) as Uint8Array,
       callback: (size: number, bytes: Uint8Array) => {
-        this.#isFull = size === bytes.length
+        buffer.filled(size, bytes.length)
         this.#reader.read(bytes as Buffer, size)
         return true
       },
     }
     this.#socket = connect({ host, port, noDelay: true, onread })
+    isFirst = false
     this.#socket.on('connect', () => this.#connected())
     this.#socket.on('error', this.#onError)
     this.#socket.on('end', this.#onEnd)
@@ -86,7 +83,7 @@ export class InstanceConnection implements Pooled {
 
   /** Whose answer is to come next. */
   get first(): Exchange | undefined {
-    return this.#queue[0]
+    return this.#turns.first
   }
 
   /** Does it lead to where the instance is now? */
@@ -102,8 +99,7 @@ export class InstanceConnection implements Pooled {
 
   /** Only on a new connection or one out of the pool. All but a single one are without a body. */
   send(group: Exchange[]): void {
-    this.#queue = group
-    this.#isBehind = false
+    this.#turns.set(group)
     if (this.#state === 'open') this.#sendAll()
   }
 
@@ -134,17 +130,17 @@ export class InstanceConnection implements Pooled {
    * read and dropped when its turn comes.
    */
   abandon(exchange: Exchange): void {
-    const at = this.#queue.indexOf(exchange)
-    if (at === -1) return
-    if (this.#queue.length > 1 && (at > 0 || this.#reader.isAtHead)) return
-    this.#queue.splice(at, 1)
+    const turns = this.#turns
+    if (!turns.all().includes(exchange)) return
+    if (turns.count > 1 && (turns.first !== exchange || this.#reader.isAtHead)) return
+    turns.remove(exchange)
     this.#retire()
   }
 
   /** Those behind the first are sent again, each by itself: they are all safe to repeat. */
   takeBack(): void {
-    if (this.#queue.length < 2) return
-    const waiting = this.#queue.splice(1)
+    if (this.#turns.count < 2) return
+    const waiting = this.#turns.takeOthers()
     this.#mustClose = true
     noteStuck(this.upstream, this.#engine.clock.now())
     this.#engine.dispatcher.sendAgain(waiting)
@@ -152,7 +148,7 @@ export class InstanceConnection implements Pooled {
 
   /** The socket, to be joined with the client's. Nothing here touches it any more. */
   handOver(): Socket {
-    this.#queue = []
+    this.#turns.set([])
     this.#leave()
     const socket = this.#socket
     socket.off('error', this.#onError)
@@ -163,26 +159,9 @@ export class InstanceConnection implements Pooled {
   }
 
   destroy(): void {
-    this.#queue = []
+    this.#turns.set([])
     this.#leave()
     this.#socket.destroy()
-  }
-
-  /**
-   * What the next octets are read into; undefined: what was used before. A connection that filled
-   * the buffer of all gets a large one of its own, until its answer is whole.
-   */
-  #nextBuffer(): Uint8Array | undefined {
-    if (this.#state === 'connecting') return this.#engine.readBuffer
-    if (this.#bulk === undefined) {
-      if (!this.#isFull || this.#reader.isAtHead) return undefined
-      this.#bulk = this.#engine.bulk.lend()
-      return this.#bulk
-    }
-    if (!this.#reader.isAtHead) return undefined
-    if (!this.#isBulkInUse) this.#engine.bulk.giveBack(this.#bulk)
-    this.#bulk = undefined
-    return this.#engine.readBuffer
   }
 
   readonly #onError = (error: Error & { code?: string }): void => {
@@ -195,7 +174,7 @@ export class InstanceConnection implements Pooled {
   readonly #onClose = (): void => this.#lost(false)
 
   readonly #onDrain = (): void => {
-    const [first] = this.#queue
+    const { first } = this.#turns
     if (first?.owesBody !== true) return
     this.#engine.deadlines.clear(this.#deadline)
     first.instanceWritable()
@@ -208,19 +187,19 @@ export class InstanceConnection implements Pooled {
     this.#engine.registry.connected(this.upstream, now - this.#startedAt)
     this.#engine.deadlines.clear(this.#deadline)
     // Clients that left while it was being made are not asked for.
-    this.#queue = this.#queue.filter(({ isOver }) => !isOver)
-    if (this.#queue.length > 0) this.#sendAll()
+    this.#turns.removeOver()
+    if (this.#turns.count > 0) this.#sendAll()
     else this.#goIdle(now)
   }
 
   #sendAll(): void {
     const now = this.#engine.clock.now()
-    const queue = this.#queue
+    const turns = this.#turns
     let text = ''
-    for (const exchange of queue) text += exchange.headText(now)
-    this.#turnAt = now
+    for (const exchange of turns.all()) text += exchange.headText(now)
+    turns.sent(now)
     this.outlet.text(text)
-    const [first] = queue
+    const { first } = turns
     if (first?.hasBody !== true) {
       this.outlet.flush()
       this.#watchAnswer(now)
@@ -234,23 +213,23 @@ export class InstanceConnection implements Pooled {
 
   #watchAnswer(now: number): void {
     const { responseMs } = this.upstream.lane.route
-    const isShared = this.#queue.length > 1 || this.#isBehind
-    const ms = isShared ? Math.min(QUEUE_PATIENCE_MS, responseMs) : responseMs
+    const isShared = this.#turns.count > 1 || this.#turns.isBehind
+    const ms = this.#turns.patienceMs(responseMs, isShared)
     this.#engine.deadlines.set(this.#deadline, ms, now)
   }
 
   /** A body that goes on and on makes those behind it wait no longer than a late head does. */
   watchBody(): void {
-    const { deadlines, clock } = this.#engine
-    const now = clock.now()
-    if (this.#queue.length > 1 && now - this.#turnAt >= QUEUE_PATIENCE_MS) this.takeBack()
-    const { idleMs } = this.upstream.lane.route
-    const ms = this.#queue.length > 1 ? Math.min(QUEUE_PATIENCE_MS, idleMs) : idleMs
-    deadlines.set(this.#deadline, ms, now)
+    const turns = this.#turns
+    const now = this.#engine.clock.now()
+    if (turns.count > 1 && turns.waitedMs(now) >= QUEUE_PATIENCE_MS) this.takeBack()
+    const ms = turns.patienceMs(this.upstream.lane.route.idleMs, turns.count > 1)
+    this.#engine.deadlines.set(this.#deadline, ms, now)
   }
 
   #due(): void {
-    const [first] = this.#queue
+    const turns = this.#turns
+    const { first } = turns
     if (first === undefined) {
       this.destroy()
       return
@@ -260,7 +239,7 @@ export class InstanceConnection implements Pooled {
       this.#lost(false)
       return
     }
-    if (!this.#reader.isAtHead && this.#queue.length > 1) {
+    if (!this.#reader.isAtHead && turns.count > 1) {
       this.takeBack()
       this.watchBody()
       return
@@ -270,17 +249,17 @@ export class InstanceConnection implements Pooled {
       this.#lost(false)
       return
     }
-    if (this.#isBehind) {
+    if (turns.isBehind) {
       // Slow, or the program has answered the first and never saw the others.
       noteStuck(this.upstream, this.#engine.clock.now())
       this.#retire()
       return
     }
-    if (this.#queue.length > 1) {
+    if (turns.count > 1) {
       this.takeBack()
       const { responseMs } = this.upstream.lane.route
       const now = this.#engine.clock.now()
-      const left = Math.max(1, responseMs - (now - this.#turnAt))
+      const left = Math.max(1, responseMs - turns.waitedMs(now))
       this.#engine.deadlines.set(this.#deadline, left, now)
       return
     }
@@ -290,7 +269,7 @@ export class InstanceConnection implements Pooled {
 
   /** An answer has begun: may this connection bring another one after it? */
   noteHead(head: ResponseHead, length: number, now: number): void {
-    noteQuickness(this.upstream, head, { tookMs: now - this.#turnAt, length })
+    noteQuickness(this.upstream, head, { tookMs: this.#turns.waitedMs(now), length })
     const said = head.keepAliveTimeoutMs
     const ms = said < 0 ? IDLE_DEFAULT_MS : Math.min(said - IDLE_MARGIN_MS, IDLE_MAX_MS)
     if (ms <= 0 || !head.keepAlive || length === UNTIL_CLOSE) this.#mustClose = true
@@ -300,15 +279,13 @@ export class InstanceConnection implements Pooled {
   /** The answer of the first in the queue is whole. `isAll`: nothing follows it. */
   ended(exchange: Exchange, isAll: boolean): void {
     this.served += 1
-    this.#queue.shift()
+    const now = this.#engine.clock.now()
+    this.#turns.pass(now)
     // An answer before the end of the request: what is left of the body would follow it here.
     if (exchange.owesBody) this.#mustClose = true
     const isWanted =
       this.#state === 'open' && !this.#mustClose && !this.upstream.isLeaving && this.#isAtHome
-    const now = this.#engine.clock.now()
-    if (this.#queue.length > 0) {
-      this.#turnAt = now
-      this.#isBehind = true
+    if (this.#turns.count > 0) {
       if (isWanted) this.#watchAnswer(now)
       else this.#retire()
     } else if (!isWanted || !isAll) {
@@ -318,7 +295,7 @@ export class InstanceConnection implements Pooled {
       this.#goIdle(now)
     }
     exchange.done()
-    this.#isBulkInUse = exchange.isClientBehind
+    this.#buffer.ended(exchange.isClientBehind)
   }
 
   #goIdle(now: number): void {
@@ -330,13 +307,14 @@ export class InstanceConnection implements Pooled {
 
   /** No more requests here; those without an answer are sent again elsewhere. */
   #retire(): void {
-    const waiting = this.#queue
+    const waiting = this.#turns.takeAll()
     this.destroy()
     this.#engine.dispatcher.sendAgain(waiting)
   }
 
   invalid(exchange: Exchange, error: string): void {
-    const others = this.#queue.filter((one) => one !== exchange)
+    this.#turns.remove(exchange)
+    const others = this.#turns.takeAll()
     // Octets behind an answer, such as a second end of its chunks, are no answer to the next: it is
     // as if the connection had been closed.
     const isLeftOver = this.wasUsed && this.#reader.isAtHead
@@ -348,7 +326,8 @@ export class InstanceConnection implements Pooled {
 
   #lost(isEnd: boolean): void {
     if (this.#state === 'closed') return
-    const [first, ...others] = this.#queue
+    const { first } = this.#turns
+    const others = this.#turns.takeOthers()
     const wasSent = this.#state === 'open'
     if (first === undefined) {
       this.destroy()
