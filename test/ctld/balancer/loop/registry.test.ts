@@ -16,13 +16,14 @@ const settings = {
   connectionsPerIp: 0,
 }
 
-function createBench() {
+function createBench(given?: SharedCounts) {
   let now = 0
   let version = 0
   const seen: LoopNews[] = []
   const slots: Record<string, number> = {}
   const bell = { ring() {}, onRing() {} }
-  const counts = new SharedCounts({ buffer: createCountsBuffer(1), column: 0, bell })
+  const buffer = createCountsBuffer(2)
+  const counts = given ?? new SharedCounts({ buffer, column: 0, bell })
   const registry = createRegistry({
     clock: { now: () => now, wall: () => now, after: () => () => {} },
     dice: { random: () => 0 },
@@ -43,7 +44,7 @@ function createBench() {
   const wait = (ms: number): void => {
     now += ms
   }
-  return { registry, counts, slots, seen, publish, claim, wait }
+  return { registry, buffer, counts, slots, seen, publish, claim, wait }
 }
 
 /** Puts a connection into the pool of the instance; returns whether it was closed. */
@@ -160,4 +161,42 @@ test('a limit of requests counts what every loop has under way', () => {
   expect(claim(lane)).toBe(one)
   registry.release(one as Upstream)
   expect(counts.total(slot)).toBe(1)
+})
+
+test('a place that another loop frees while this one says that it waits is not missed', async () => {
+  const buffer = createCountsBuffer(2)
+  const bell = { ring() {}, onRing() {} }
+  const other = new SharedCounts({ buffer, column: 1, bell })
+  /** The other loop looks who waits a moment before this one has said so. */
+  class Unlucky extends SharedCounts {
+    override wait(slot: number): void {
+      other.release(slot)
+      other.announceFreed(slot)
+      super.wait(slot)
+    }
+  }
+  const bench = createBench(new Unlucky({ buffer, column: 0, bell }))
+  const lane = bench.publish(route([target('i1', 1)], { inFlightMax: 1 }))
+  expect(other.claim(lane.upstreams[0]?.slot as number, 1)).toBe(true)
+  expect(bench.claim(lane)).toBeUndefined()
+  const isCalled = new Promise((resolve) => {
+    lane.waiting.push({ dispatch: resolve }, 1_000)
+  })
+  bench.registry.listenForRoom(lane)
+  expect(await isCalled).toBe(true)
+})
+
+test('while it waits it hears of the instances of the newest table, and of no others', () => {
+  const bench = createBench()
+  const lane = bench.publish(route([target('i1', 1)], { inFlightMax: 1 }))
+  const rung: number[] = []
+  const { buffer } = bench
+  const bell = { ring: (slot: number) => void rung.push(slot), onRing() {} }
+  const other = new SharedCounts({ buffer, column: 1, bell })
+  const waiter = { dispatch: () => bench.registry.listenForRoom(lane) }
+  lane.waiting.push(waiter, 1_000)
+  bench.registry.listenForRoom(lane)
+  bench.publish(route([target('i2', 2)], { inFlightMax: 1 }))
+  for (const slot of Object.values(bench.slots)) other.announceFreed(slot)
+  expect(rung).toEqual([bench.slots.i2])
 })
