@@ -5,6 +5,9 @@ import type { Engine } from './engine.ts'
 import type { Lane, Upstream } from './upstream.ts'
 import { type Failure, judge, lastWord, type Tries, type Verdict } from './verdict.ts'
 
+/** No other try is begun after that: whoever waits has given up or should be told. */
+export const TRIES_MS_MAX = 10_000
+
 export class Attempts {
   /** Instances that are not asked again. */
   tried: Set<Upstream> | undefined
@@ -44,11 +47,16 @@ export class Attempts {
   }
 
   /** `another`: it may be tried again, and that is counted. */
-  after(failure: Failure, upstream: Upstream, is: { repeatable: boolean; now: number }): Verdict {
+  after(
+    failure: Failure,
+    upstream: Upstream,
+    is: { repeatable: boolean; now: number; triedForMs: number },
+  ): Verdict {
     const { tally, budget } = this.#lane
     if (!failure.wasSent) this.#tries.unsent += 1
     const verdict = judge(failure, is.repeatable, this.#tries)
     if (verdict !== 'another') return verdict
+    if (is.triedForMs > TRIES_MS_MAX) return lastWord(this.#tries)
     // After a connection that was closed as idle comes a new one, so that this doubles no load.
     if (failure.wasSent && !isRace(failure) && !budget.mayRetry(is.now)) {
       tally.counters.retriesDenied += 1

@@ -237,7 +237,9 @@ export class Exchange implements Batched, Seeker {
       this.#cut('instance', 'body')
       return
     }
-    const is = { repeatable: this.isRepeatable, now: this.#engine.clock.now() }
+    const now = this.#engine.clock.now()
+    const triedForMs = now - this.account.startedAt - Math.max(0, this.account.queueMs)
+    const is = { repeatable: this.isRepeatable, now, triedForMs }
     const verdict = this.#quest.attempts.after(failure, upstream, is)
     if (verdict !== 'another') {
       this.refuse(verdict, failure.wasSent ? 'head' : 'connect', 'instance')
