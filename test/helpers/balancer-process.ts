@@ -19,7 +19,7 @@ import {
   type ToDataPlane,
 } from '#ctld/balancer/data-plane/supervisor/protocol.ts'
 import type { Route } from '#ctld/ports.ts'
-import type { LoopMemory } from '#test/fixtures/memory-probe.ts'
+import type { LoopMemory, Probe } from '#test/fixtures/memory-probe.ts'
 import { freePorts } from './free-ports.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -41,6 +41,8 @@ export type BalancerProcess = AsyncDisposable & {
   /** Sockets among them. */
   sockets(): number
   memory(): Promise<Memory>
+  /** The loop that has a request under way on this slot ends at once, with all that it holds. */
+  endHolderOf(slot: number): void
 }
 
 export async function startBalancer(threads = 2): Promise<BalancerProcess> {
@@ -120,9 +122,10 @@ export async function startBalancer(threads = 2): Promise<BalancerProcess> {
     sockets: () => linksOf().filter((to) => to.startsWith('socket:')).length,
     async memory() {
       const told = once(child, 'message')
-      child.send(threads)
+      child.send({ measure: threads } satisfies Probe)
       return ((await told) as [Memory])[0]
     },
+    endHolderOf: (slot) => void child.send({ endHolderOf: slot } satisfies Probe),
     async [Symbol.asyncDispose]() {
       socket.destroy()
       const exited = once(child, 'exit')

@@ -25,7 +25,7 @@ import { type Control, openControl } from './supervisor/control.io.ts'
 import { createKeptTables } from './supervisor/kept-table.ts'
 import { findPredecessor } from './supervisor/predecessor.io.ts'
 import { SOCKET_NAME, type ToDataPlane } from './supervisor/protocol.ts'
-import { loopStarter } from './supervisor/start-loop.io.ts'
+import { loopStarter, tellOfRoom } from './supervisor/start-loop.io.ts'
 import { startSuccessor } from './supervisor/successor.io.ts'
 import { createSupervisor, type Peer, type Supervisor } from './supervisor/supervisor.ts'
 import { tryPort } from './supervisor/try-port.io.ts'
@@ -269,7 +269,7 @@ function supervisorOf(
       logLevel,
     }),
     growColumns: (columns) => growColumns(counts, columns),
-    clearColumn: (column) => clearColumn(counts, column),
+    clearColumn: (column) => tellOfRoom(clearColumn(counts, column)),
     keep,
     tryPort,
   })

@@ -85,6 +85,7 @@ export function createRegistry(ports: {
     const known = lanes.get(route.service)
     const lane = known ?? newLane(route)
     const hadTargets = lane.upstreams.length > 0
+    stopListening(lane)
     lane.route = route
     lane.waiting.resize(route.queueMax)
     // The new ones are not listened to yet: whoever waits on begins anew.
@@ -173,6 +174,7 @@ export function createRegistry(ports: {
       for (const upstream of [...byInstance.values()]) forgetIfEmpty(upstream)
       for (const lane of before.values()) {
         if (!lanes.has(lane.service)) {
+          stopListening(lane)
           lane.route = { ...lane.route, traffic: 'open', holdMs: 0, targets: [] }
           stopListening(lane)
           lane.upstreams = []
@@ -191,6 +193,8 @@ export function createRegistry(ports: {
       if (lane.isListening) return false
       lane.isListening = true
       for (const { slot } of lane.upstreams) counts.wait(slot)
+      // A place that came free before the others knew of this one's wish is seen now.
+      queueMicrotask(() => wake(lane))
       return true
     },
 

@@ -39,16 +39,24 @@ export function growColumns(buffer: SharedArrayBuffer, columns: number): void {
   if (columns > Atomics.load(cells, 0)) Atomics.store(cells, 0, columns)
 }
 
-/** The loop of this column has died: its requests are gone with it, and nothing of it waits. */
-export function clearColumn(buffer: SharedArrayBuffer, column: number): void {
+/**
+ * The loop of this column has died: its requests are gone with it, and nothing of it waits. Answers
+ * with the slots that have room now, of which somebody has to tell the loops that wait for them.
+ */
+export function clearColumn(buffer: SharedArrayBuffer, column: number): number[] {
   const cells = new Int32Array(buffer)
+  const freed: number[] = []
   const from = COLUMNS_FROM + column * SLOTS_MAX
   for (let slot = 0; slot < SLOTS_MAX; slot += 1) {
     // Reading first leaves the pages of slots that were never used alone.
-    if (Atomics.load(cells, from + slot) !== 0) Atomics.store(cells, from + slot, 0)
+    if (Atomics.load(cells, from + slot) !== 0) {
+      Atomics.store(cells, from + slot, 0)
+      freed.push(slot)
+    }
     const mask = maskAt(slot, column)
     if (Atomics.load(cells, mask) !== 0) Atomics.and(cells, mask, ~bitOf(column))
   }
+  return freed
 }
 
 export class SharedCounts {

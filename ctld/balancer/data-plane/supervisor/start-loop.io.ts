@@ -1,7 +1,7 @@
 // Starts the thread of a loop, with a bound on its memory, and says once when it has ended and of
 // what. All threads share one buffer of counts and one channel.
 
-import { Worker } from 'node:worker_threads'
+import { BroadcastChannel, Worker } from 'node:worker_threads'
 import type { FromLoop, LoopBirth } from '#ctld/balancer/data-plane/loop/thread-messages.ts'
 import type { StartLoop } from './loops.ts'
 
@@ -28,4 +28,12 @@ export function loopStarter(entry: URL, given: Omit<LoopBirth, 'index' | 'channe
       terminate: () => void worker.terminate(),
     }
   }
+}
+
+/** Requests of a loop that died held these slots: the other loops' waiting ones may have them. */
+export function tellOfRoom(slots: readonly number[]): void {
+  if (slots.length === 0) return
+  const channel = new BroadcastChannel(CHANNEL)
+  for (const slot of slots) channel.postMessage(slot)
+  channel.close()
 }

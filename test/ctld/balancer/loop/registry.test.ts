@@ -193,9 +193,13 @@ test('while it waits it hears of the instances of the newest table, and of no ot
   const { buffer } = bench
   const bell = { ring: (slot: number) => void rung.push(slot), onRing() {} }
   const other = new SharedCounts({ buffer, column: 1, bell })
-  const waiter = { dispatch: () => bench.registry.listenForRoom(lane) }
-  lane.waiting.push(waiter, 1_000)
-  bench.registry.listenForRoom(lane)
+  const waiter = {
+    dispatch() {
+      lane.waiting.push(waiter, 1_000)
+      bench.registry.listenForRoom(lane)
+    },
+  }
+  waiter.dispatch()
   bench.publish(route([target('i2', 2)], { inFlightMax: 1 }))
   for (const slot of Object.values(bench.slots)) other.announceFreed(slot)
   expect(rung).toEqual([bench.slots.i2])
