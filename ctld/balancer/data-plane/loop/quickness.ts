@@ -14,8 +14,11 @@ const SMALL_BYTES = 64 * 1024
 export const QUEUE_PATIENCE_MS = 25
 /** Requests on one connection at a time. */
 export const GROUP_MAX = 32
-const ALONE_FIRST_MS = 10_000
-const ALONE_MAX_MS = 600_000
+/** A busy machine makes everybody wait now and then, so it begins with little. */
+export const ALONE_START_MS = 1_000
+const ALONE_MAX_MS = 60_000
+/** Quick answers in a row after which the former times are forgotten. */
+const FORGIVEN_ANSWERS = 10_000
 
 export function mayShare(upstream: Upstream, now: number): boolean {
   return (
@@ -38,6 +41,7 @@ export function noteQuickness(
     head.keepAlive &&
     head.minor === 1
   upstream.quickAnswers = isQuick ? upstream.quickAnswers + 1 : 0
+  if (upstream.quickAnswers === FORGIVEN_ANSWERS) upstream.aloneMs = ALONE_START_MS
 }
 
 /** Requests that shared a connection had to be sent again: for a time, and a longer one each time. */
@@ -46,5 +50,3 @@ export function noteStuck(upstream: Upstream, now: number): void {
   upstream.aloneUntil = now + upstream.aloneMs
   upstream.aloneMs = Math.min(upstream.aloneMs * 2, ALONE_MAX_MS)
 }
-
-export const ALONE_START_MS = ALONE_FIRST_MS
