@@ -162,6 +162,13 @@ test.each<[string, (seen: Seen) => void]>([
       seen.socket.end()
     },
   ],
+  [
+    'answers the first by closing',
+    (seen) => {
+      seen.reply(`HTTP/1.1 200 OK\r\n\r\n${seen.path}`)
+      seen.socket.end()
+    },
+  ],
   ['breaks off at once', (seen) => void seen.socket.destroy()],
   ['sends what is no answer', (seen) => seen.reply('0\r\n\r\n')],
   [
