@@ -129,7 +129,7 @@ export class Exchange implements Batched, Seeker {
       case 'goes_on':
         return
       case 'full':
-        this.#connection?.requestStands()
+        this.#connection?.watchBody()
         return
       case 'whole':
         this.#connection?.requestSent()

@@ -2,45 +2,34 @@
 // pool only when nothing about it was odd. It is dropped when anything comes while it is idle, when
 // an answer ends by closing, when the program wants it closed, or when a body was not sent whole.
 
-import { connect, type Socket } from 'node:net'
-import { type ResponseHead, UNTIL_CLOSE } from '#ctld/balancer/data-plane/http1/response-head.ts'
-import type { Target } from '#ctld/ports.ts'
+import type { Socket } from 'node:net'
+import type { ResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
 import { AnswerReader } from './answer-reader.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.io.ts'
-import { Outlet } from './outlet.ts'
+import { InstanceSocket, type InstanceSocketOwner } from './instance-socket.io.ts'
+import { Keeping } from './keeping.ts'
+import type { Outlet } from './outlet.ts'
 import { noteQuickness, noteStuck, QUEUE_PATIENCE_MS } from './quickness.ts'
-import { ReadBuffer } from './read-buffer.ts'
 import { Turns } from './turns.ts'
 import type { Pooled, Upstream } from './upstream.ts'
 
-/** Below the 5 s after which Node programs close theirs; for a program that does not say. */
-const IDLE_DEFAULT_MS = 4_000
-const IDLE_MAX_MS = 60_000
-/** A program that says N seconds may count from a moment before ours. */
-const IDLE_MARGIN_MS = 1_000
-export const READ_SIZE = 64 * 1024
-
 type State = 'connecting' | 'open' | 'closed'
 
-export class InstanceConnection implements Pooled {
+export class InstanceConnection implements Pooled, InstanceSocketOwner {
   readonly upstream: Upstream
-  readonly outlet: Outlet
   idleSince = 0
   idleUntil = 0
   /** Answers that it has brought whole. */
   served = 0
-  readonly #target: Target
   readonly #engine: Engine
-  readonly #socket: Socket
+  readonly #socket: InstanceSocket
   readonly #deadline: Deadline
   readonly #reader: AnswerReader
   readonly #turns = new Turns()
   #state: State = 'connecting'
-  readonly #buffer: ReadBuffer
-  #mustClose = false
-  #idleMs = IDLE_DEFAULT_MS
+  readonly #keeping: Keeping
   #startedAt: number
   #error = 'the connection was closed'
 
@@ -53,27 +42,8 @@ export class InstanceConnection implements Pooled {
     this.#startedAt = now
     upstream.openConnections += 1
     upstream.counters.connectAttempts += 1
-    const { host, port } = upstream.target
-    this.#target = upstream.target
-    let isFirst = true
-    const buffer = new ReadBuffer(engine.readBuffer, engine.bulk)
-    this.#buffer = buffer
-    const onread = {
-      buffer: () => (isFirst ? buffer.first : buffer.next(!this.#reader.isAtHead)) as Uint8Array,
-      callback: (size: number, bytes: Uint8Array) => {
-        buffer.filled(size, bytes.length)
-        this.#reader.read(bytes as Buffer, size)
-        return true
-      },
-    }
-    this.#socket = connect({ host, port, noDelay: true, onread })
-    isFirst = false
-    this.#socket.on('connect', () => this.#connected())
-    this.#socket.on('error', this.#onError)
-    this.#socket.on('end', this.#onEnd)
-    this.#socket.on('close', this.#onClose)
-    this.#socket.on('drain', this.#onDrain)
-    this.outlet = new Outlet(this.#socket, engine.scratch, () => this.#onDrain())
+    this.#keeping = new Keeping(upstream)
+    this.#socket = new InstanceSocket(engine, upstream.target, this)
     engine.deadlines.set(this.#deadline, upstream.lane.route.connectMs, now)
   }
 
@@ -81,16 +51,17 @@ export class InstanceConnection implements Pooled {
     return this.#state === 'open'
   }
 
+  get outlet(): Outlet {
+    return this.#socket.outlet
+  }
+
+  get isInBody(): boolean {
+    return !this.#reader.isAtHead
+  }
+
   /** Whose answer is to come next. */
   get first(): Exchange | undefined {
     return this.#turns.first
-  }
-
-  /** Does it lead to where the instance is now? */
-  get #isAtHome(): boolean {
-    const { target } = this.upstream
-    const { host, port } = this.#target
-    return target === this.#target || (target.host === host && target.port === port)
   }
 
   get wasUsed(): boolean {
@@ -106,11 +77,6 @@ export class InstanceConnection implements Pooled {
   /** The request is whole, and its answer may be waited for. */
   requestSent(): void {
     if (this.#reader.isAtHead) this.#watchAnswer(this.#engine.clock.now())
-  }
-
-  /** The instance takes nothing more of the request for the moment. */
-  requestStands(): void {
-    this.watchBody()
   }
 
   pause(): void {
@@ -140,22 +106,15 @@ export class InstanceConnection implements Pooled {
   /** Those behind the first are sent again, each by itself: they are all safe to repeat. */
   takeBack(): void {
     if (this.#turns.count < 2) return
-    const waiting = this.#turns.takeOthers()
-    this.#mustClose = true
-    noteStuck(this.upstream, this.#engine.clock.now())
-    this.#engine.dispatcher.sendAgain(waiting)
+    this.#keeping.mustClose = true
+    this.#sendOthers(this.#turns.takeOthers())
   }
 
   /** The socket, to be joined with the client's. Nothing here touches it any more. */
   handOver(): Socket {
     this.#turns.set([])
     this.#leave()
-    const socket = this.#socket
-    socket.off('error', this.#onError)
-    socket.off('end', this.#onEnd)
-    socket.off('close', this.#onClose)
-    socket.off('drain', this.#onDrain)
-    return socket
+    return this.#socket.handOver()
   }
 
   destroy(): void {
@@ -164,23 +123,18 @@ export class InstanceConnection implements Pooled {
     this.#socket.destroy()
   }
 
-  readonly #onError = (error: Error & { code?: string }): void => {
-    this.#error = error.code ?? error.message
-    this.#lost(false)
-  }
-
-  readonly #onEnd = (): void => this.#lost(true)
-
-  readonly #onClose = (): void => this.#lost(false)
-
-  readonly #onDrain = (): void => {
+  drained(): void {
     const { first } = this.#turns
     if (first?.owesBody !== true) return
     this.#engine.deadlines.clear(this.#deadline)
     first.instanceWritable()
   }
 
-  #connected(): void {
+  read(octets: Buffer, size: number): void {
+    this.#reader.read(octets, size)
+  }
+
+  connected(): void {
     if (this.#state !== 'connecting') return
     this.#state = 'open'
     const now = this.#engine.clock.now()
@@ -230,50 +184,41 @@ export class InstanceConnection implements Pooled {
   #due(): void {
     const turns = this.#turns
     const { first } = turns
-    if (first === undefined) {
-      this.destroy()
-      return
-    }
-    if (this.#state === 'connecting') {
-      this.#error = 'no connection in time'
-      this.#lost(false)
-      return
-    }
-    if (!this.#reader.isAtHead && turns.count > 1) {
-      this.takeBack()
-      this.watchBody()
-      return
-    }
-    if (!this.#reader.isAtHead) {
-      this.#error = 'the answer stood still'
-      this.#lost(false)
-      return
-    }
-    if (turns.isBehind) {
+    if (first === undefined) this.destroy()
+    else if (this.#state === 'connecting') this.lost(false, 'no connection in time')
+    else if (!this.#reader.isAtHead) this.#bodyStands()
+    else if (turns.isBehind) {
       // Slow, or the program has answered the first and never saw the others.
       noteStuck(this.upstream, this.#engine.clock.now())
       this.#retire()
+    } else if (turns.count > 1) this.#waitOn()
+    else {
+      this.destroy()
+      first.failed({ kind: 'timeout', wasSent: true, wasReused: false, error: 'timeout' })
+    }
+  }
+
+  #bodyStands(): void {
+    if (this.#turns.count < 2) {
+      this.lost(false, 'the answer stood still')
       return
     }
-    if (turns.count > 1) {
-      this.takeBack()
-      const { responseMs } = this.upstream.lane.route
-      const now = this.#engine.clock.now()
-      const left = Math.max(1, responseMs - turns.waitedMs(now))
-      this.#engine.deadlines.set(this.#deadline, left, now)
-      return
-    }
-    this.destroy()
-    first.failed({ kind: 'timeout', wasSent: true, wasReused: false, error: 'timeout' })
+    this.takeBack()
+    this.watchBody()
+  }
+
+  /** For the first alone, for as long as the service lets it. */
+  #waitOn(): void {
+    this.takeBack()
+    const now = this.#engine.clock.now()
+    const left = this.upstream.lane.route.responseMs - this.#turns.waitedMs(now)
+    this.#engine.deadlines.set(this.#deadline, Math.max(1, left), now)
   }
 
   /** An answer has begun: may this connection bring another one after it? */
   noteHead(head: ResponseHead, length: number, now: number): void {
     noteQuickness(this.upstream, head, { tookMs: this.#turns.waitedMs(now), length })
-    const said = head.keepAliveTimeoutMs
-    const ms = said < 0 ? IDLE_DEFAULT_MS : Math.min(said - IDLE_MARGIN_MS, IDLE_MAX_MS)
-    if (ms <= 0 || !head.keepAlive || length === UNTIL_CLOSE) this.#mustClose = true
-    this.#idleMs = ms
+    this.#keeping.noteHead(head, length)
   }
 
   /** The answer of the first in the queue is whole. `isAll`: nothing follows it. */
@@ -282,9 +227,8 @@ export class InstanceConnection implements Pooled {
     const now = this.#engine.clock.now()
     this.#turns.pass(now)
     // An answer before the end of the request: what is left of the body would follow it here.
-    if (exchange.owesBody) this.#mustClose = true
-    const isWanted =
-      this.#state === 'open' && !this.#mustClose && !this.upstream.isLeaving && this.#isAtHome
+    if (exchange.owesBody) this.#keeping.mustClose = true
+    const isWanted = this.#state === 'open' && this.#keeping.isWanted
     if (this.#turns.count > 0) {
       if (isWanted) this.#watchAnswer(now)
       else this.#retire()
@@ -295,14 +239,15 @@ export class InstanceConnection implements Pooled {
       this.#goIdle(now)
     }
     exchange.done()
-    this.#buffer.ended(exchange.isClientBehind)
+    this.#socket.answered(exchange.isClientBehind)
   }
 
   #goIdle(now: number): void {
     this.idleSince = now
-    this.idleUntil = now + this.#idleMs
+    const { idleMs } = this.#keeping
+    this.idleUntil = now + idleMs
     this.upstream.idle.push(this)
-    this.#engine.deadlines.set(this.#deadline, this.#idleMs, now)
+    this.#engine.deadlines.set(this.#deadline, idleMs, now)
   }
 
   /** No more requests here; those without an answer are sent again elsewhere. */
@@ -324,30 +269,18 @@ export class InstanceConnection implements Pooled {
     this.#sendOthers(others)
   }
 
-  #lost(isEnd: boolean): void {
+  lost(isEnd: boolean, error = ''): void {
     if (this.#state === 'closed') return
-    const { first } = this.#turns
-    const others = this.#turns.takeOthers()
+    if (error !== '') this.#error = error
     const wasSent = this.#state === 'open'
-    if (first === undefined) {
-      this.destroy()
-      return
-    }
-    if (isEnd && this.#reader.isUntilClose) {
-      this.destroy()
-      first.done()
-      return
-    }
-    const wasReused = this.wasUsed
+    const isWhole = isEnd && this.#reader.isUntilClose
+    const [first, ...others] = this.#turns.takeAll()
     this.destroy()
-    first.failed({ kind: 'lost', wasSent, wasReused, error: this.#error })
-    if (wasSent) {
-      this.#sendOthers(others)
-      return
-    }
-    for (const one of others) {
-      one.failed({ kind: 'lost', wasSent, wasReused, error: this.#error })
-    }
+    const failure = { wasSent, wasReused: this.wasUsed, error: this.#error }
+    if (isWhole) first?.done()
+    else first?.failed({ kind: 'lost', ...failure })
+    if (wasSent) this.#sendOthers(others)
+    else for (const one of others) one.failed({ kind: 'lost', ...failure })
   }
 
   /** Sharing did them no good: it is no retry that a budget could refuse. */

@@ -3,6 +3,9 @@
 
 import type { Bulk } from './bulk.ts'
 
+/** Of the shared one. */
+export const READ_SIZE = 64 * 1024
+
 export class ReadBuffer {
   readonly #shared: Buffer
   readonly #bulk: Bulk
