@@ -195,10 +195,11 @@ export const cases: Case[] = [
       reply(CUT)
       socket.end()
     },
-    act: ({ client }) =>
-      client()
-        .ask(get('/'))
-        .catch(() => {}),
+    async act({ client }) {
+      const one = client()
+      one.send(get('/'))
+      await one.rest()
+    },
   },
   {
     it: 'an instance whose answer stands still',
