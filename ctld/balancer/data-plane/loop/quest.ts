@@ -57,8 +57,7 @@ export class Quest implements Waiter, Wish {
     else if (lane.route.traffic === 'maintenance') seeker.turnedAway()
     else if (isPaused) this.#wait('paused', isFirst)
     else if (lane.upstreams.length === 0) this.#wait('none', isFirst)
-    // Nobody overtakes those who wait already.
-    else if (lane.waiting.size > 0 && this.#place === undefined) this.#wait('full', isFirst)
+    else if (this.#standsBehind(lane)) this.#wait('full', isFirst)
     else this.#claim(lane, isFirst)
   }
 
@@ -72,6 +71,14 @@ export class Quest implements Waiter, Wish {
   /** Nobody wants an instance any more. */
   leave(): void {
     this.#place?.leave()
+  }
+
+  // Nobody overtakes those who wait already. An instance that was skipped may be back since, which
+  // nobody tells them: the first of them tries it.
+  #standsBehind(lane: Lane): boolean {
+    if (this.#place !== undefined || lane.waiting.size === 0) return false
+    this.#engine.registry.wake(lane)
+    return lane.waiting.size > 0
   }
 
   #claim(lane: Lane, isFirst: boolean): void {
