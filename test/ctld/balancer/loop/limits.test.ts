@@ -130,6 +130,37 @@ test('a limit holds over all loops, and one loop wakes those who wait in another
   expect(waiting()).toBe(0)
 })
 
+test('an instance that was skipped takes those who wait for one that is full', async () => {
+  const { rig, clock } = await standingRig()
+  const held: Seen[] = []
+  let isBroken = true
+  const origin = await createOrigin(rig, (seen) => {
+    const isMended = seen.fields('x-tuc-inst')[0] === 'i2' || !isBroken
+    if (!isMended) seen.socket.destroy()
+    else if (seen.path === '/held') held.push(seen)
+    else ok(seen)
+  })
+  const targets = ['i1', 'i2'].map((name) => target(name, origin.port))
+  await rig.publish(route(targets, { inFlightMax: 1, balance: 'round_robin' }))
+  const [first, second, third] = [0, 1, 2].map(() => createClient(rig.port)) as [
+    Client,
+    Client,
+    Client,
+  ]
+  for (let at = 0; at < 12; at += 1) await first.ask(get('/'))
+  isBroken = false
+  first.send(get('/held'))
+  await until(() => held.length === 1)
+  second.send(get('/second'))
+  await until(() => service(rig).waiting === 1)
+  clock.advance(1_000)
+  third.send(get('/third'))
+  expect((await second.answer()).body).toBe('/second')
+  expect((await third.answer()).body).toBe('/third')
+  expect(origin.paths().slice(-2)).toEqual(['/second', '/third'])
+  expect(first.text()).toBe('')
+})
+
 const large = 'x'.repeat(100)
 const inChunks = (body: string) =>
   'POST / HTTP/1.1\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n' +
