@@ -155,7 +155,8 @@ export type ServiceConfig = {
   pipelining: 'auto' | 'off'
   stop: { signal: StopSignal; grace: Duration; drain: Duration }
   update: { strategy: 'rolling' | 'recreate' | 'none'; max_surge: 0 | 1 }
-  timeouts: { connect: Duration; response: Duration; idle: Duration }
+  /** Without `idle`: `idleDefaults` of the protocol. */
+  timeouts: { connect: Duration; response: Duration; idle?: Duration }
 }
 
 export type ServiceLimits = {

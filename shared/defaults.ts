@@ -43,8 +43,11 @@ export const serviceDefaults = {
   pipelining: 'auto',
   stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
   update: { strategy: 'rolling', max_surge: 1 },
-  timeouts: { connect: '1s', response: '30s', idle: '60s' },
+  timeouts: { connect: '1s', response: '30s' },
 } as const
+
+/** `timeouts.idle`: a session of a database may be silent for long, a body may not. */
+export const idleDefaults = { http: '60s', tcp: '1h' } as const
 
 export const agentDefaults = {
   host: '0.0.0.0',

@@ -1,7 +1,7 @@
 // Keys of a service's configuration (M47–M49): what each may hold, means and is by default.
 
 import { z } from 'zod'
-import { serviceDefaults as defaults } from './defaults.ts'
+import { serviceDefaults as defaults, idleDefaults } from './defaults.ts'
 import {
   argv,
   describe,
@@ -146,8 +146,9 @@ const timeouts = z.strictObject({
   ).default(defaults.timeouts.response),
   idle: describe(
     duration('100ms', '1h'),
-    'How long it may take from one piece of a body to the next, in both directions.',
-  ).default(defaults.timeouts.idle),
+    'How long it may take from one piece of a body, or of a tcp connection, to the next.',
+    { fallback: `\`${idleDefaults.http}\`; \`${idleDefaults.tcp}\` with \`protocol: tcp\`` },
+  ).exactOptional(),
 })
 
 const hash = z.strictObject({

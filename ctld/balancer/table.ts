@@ -3,6 +3,7 @@
 
 import type { HashKey, Route, RouteTable, Target } from '#ctld/ports.ts'
 import type { HashRule, ServiceConfig } from '#shared/configuration.ts'
+import { idleDefaults } from '#shared/defaults.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Instance, NodeState, Service, ServiceTraffic } from '#shared/model.ts'
 import { sizeBytes } from '#shared/size.ts'
@@ -93,7 +94,7 @@ function routeOf(
     ...trafficOf(traffic),
     connectMs: durationMs(config.timeouts.connect),
     responseMs: durationMs(config.timeouts.response),
-    idleMs: durationMs(config.timeouts.idle),
+    idleMs: durationMs(config.timeouts.idle ?? idleDefaults[config.protocol]),
     bodyMax: sizeBytes(config.limits.body),
     pipelining: config.pipelining === 'auto',
     targets: serving.sort((left, right) => byCodeUnit(left.instance, right.instance)),

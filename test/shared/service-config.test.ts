@@ -34,7 +34,7 @@ test('M47–M49: the smallest configuration, and every default', () => {
     pipelining: 'auto',
     stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
     update: { strategy: 'rolling', max_surge: 1 },
-    timeouts: { connect: '1s', response: '30s', idle: '60s' },
+    timeouts: { connect: '1s', response: '30s' },
   })
 })
 

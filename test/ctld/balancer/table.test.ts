@@ -65,6 +65,15 @@ describe('the route table', () => {
     })
   })
 
+  test('a connection of tcp may be silent for an hour if nothing is said, a body for a minute', () => {
+    const idleOf = (config: Partial<ServiceConfig>) => routeOf(config)?.idleMs
+    const tcp = { protocol: 'tcp', public_port: 5_432 } as const
+    const timeouts = { connect: '1s', response: '1s', idle: '5s' }
+    expect([idleOf({}), idleOf(tcp), idleOf({ ...tcp, timeouts })]).toEqual([
+      60_000, 3_600_000, 5_000,
+    ])
+  })
+
   test('says what is hashed: the ip unless it is named, a header in lower case', () => {
     const keyOf = (config: Partial<ServiceConfig>) => routeOf({ balance: 'hash', ...config })?.hash
     expect(keyOf({})).toEqual({ by: 'ip' })

@@ -27,7 +27,7 @@ export function aConfig(name: string, more: Partial<ServiceConfig> = {}): Servic
     pipelining: 'auto',
     stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
     update: { strategy: 'rolling', max_surge: 1 },
-    timeouts: { connect: '1s', response: '30s', idle: '60s' },
+    timeouts: { connect: '1s', response: '30s' },
     ...more,
   }
 }
