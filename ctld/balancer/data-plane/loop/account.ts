@@ -33,4 +33,10 @@ export class Account {
     this.asked = asked
     this.startedAt = startedAt
   }
+
+  close(endedBy: EndedBy, phase: Phase, now: number): void {
+    this.endedBy = endedBy
+    this.phase = phase
+    this.totalMs = now - this.startedAt
+  }
 }

@@ -84,7 +84,7 @@ export class AnswerReader {
     if (end === 0) return 0
     if (end < 0) return this.#invalid(exchange, head.reason)
     if (head.status === 101) {
-      if (exchange.protocol === '') return this.#invalid(exchange, 'an unasked 101')
+      if (exchange.asked.protocol === '') return this.#invalid(exchange, 'an unasked 101')
       exchange.switched(head, this.#connection, Buffer.from(octets.subarray(end, to)))
       return -1
     }
@@ -98,7 +98,7 @@ export class AnswerReader {
   #begin(exchange: Exchange, octets: Buffer, end: number, to: number): number {
     const head = this.#head
     const now = this.#clock.now()
-    const length = bodyOf(head, exchange.method)
+    const length = bodyOf(head, exchange.asked.method)
     this.#connection.noteHead(head, length, now)
     exchange.begin(head, length, now)
     if (length === 0) return this.#ended(exchange, end, to)

@@ -1,4 +1,4 @@
-// What became of the tries of one request, and whether there is another one: which instances failed,
+// Decides whether there is another try of a request, by what became of the others: which failed,
 // who is to blame, and whether the service's budget of retries allows it.
 
 import type { Engine } from './engine.ts'

@@ -51,7 +51,7 @@ export function createDispatcher(engineOf: () => Engine): Dispatcher {
   function send(upstream: Upstream, group: Exchange[], now: number): void {
     const [first] = group as [Exchange]
     // A tunnel never comes back into the pool.
-    const isAlone = first.wantsFresh || first.protocol !== ''
+    const isAlone = first.wantsFresh || first.asked.protocol !== ''
     const idle = isAlone ? undefined : idleOf(upstream, first, now)
     if (idle !== undefined) upstream.counters.reuses += group.length
     const connection = idle ?? new InstanceConnection(engineOf(), upstream)
@@ -59,7 +59,7 @@ export function createDispatcher(engineOf: () => Engine): Dispatcher {
     connection.send(group)
   }
 
-  /** The one that was used last. Those that stand longer than their program keeps them are dropped. */
+  /** The one that was used last. Those that stand longer than their program allows are dropped. */
   function idleOf(
     upstream: Upstream,
     first: Exchange,

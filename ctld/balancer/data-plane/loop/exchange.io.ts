@@ -53,14 +53,6 @@ export class Exchange implements Batched, Seeker {
     return this.#quest.attempts.wantsFresh
   }
 
-  get method(): string {
-    return this.asked.method
-  }
-
-  get protocol(): string {
-    return this.asked.protocol
-  }
-
   get hasBody(): boolean {
     return this.upload !== undefined
   }
@@ -77,11 +69,9 @@ export class Exchange implements Batched, Seeker {
 
   start(): void {
     this.lane.budget.request(this.account.startedAt)
-    if (this.upload?.state === 'too_large') {
-      this.refuse(tooLarge(this.lane), 'request')
-      return
-    }
-    this.#quest.dispatch()
+    const problem = this.upload?.problem
+    if (problem !== undefined) this.refuse(problem, 'request')
+    else this.#quest.dispatch()
   }
 
   found(upstream: Upstream): void {
@@ -124,23 +114,10 @@ export class Exchange implements Batched, Seeker {
   }
 
   /** After the client's octets went through the upload. */
-  uploaded(upload: Upload): void {
-    switch (upload.state) {
-      case 'goes_on':
-        return
-      case 'full':
-        this.#connection?.watchBody()
-        return
-      case 'whole':
-        this.#connection?.requestSent()
-        return
-      case 'invalid':
-        this.bodyFault({ status: 400, detail: upload.reason })
-        return
-      case 'too_large':
-        this.bodyFault(tooLarge(this.lane))
-        return
-    }
+  uploaded({ state, problem }: Upload): void {
+    if (state === 'full') this.#connection?.watchBody()
+    else if (state === 'whole') this.#connection?.requestSent()
+    else if (problem !== undefined) this.bodyFault(problem)
   }
 
   /** The body cannot go on: what the instance has of it must not look whole. */
@@ -311,9 +288,7 @@ export class Exchange implements Batched, Seeker {
   #close(endedBy: EndedBy, phase: Phase): void {
     this.isOver = true
     const { account, upload } = this
-    account.endedBy = endedBy
-    account.phase = phase
-    account.totalMs = this.#engine.clock.now() - account.startedAt
+    account.close(endedBy, phase, this.#engine.clock.now())
     if (account.status !== 101) {
       account.bytesIn = upload?.bytes ?? 0
       account.bytesOut = this.#reply?.bytes ?? 0
@@ -321,8 +296,4 @@ export class Exchange implements Batched, Seeker {
     account.retries = this.#quest.attempts.count
     this.#engine.journal.ended(account)
   }
-}
-
-function tooLarge({ route }: Lane): Problem {
-  return { status: 413, detail: `the body is larger than ${route.bodyMax} bytes` }
 }

@@ -30,7 +30,7 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
   readonly #turns = new Turns()
   #state: State = 'connecting'
   readonly #keeping: Keeping
-  #startedAt: number
+  readonly #startedAt: number
   #error = 'the connection was closed'
 
   constructor(engine: Engine, upstream: Upstream) {
@@ -38,13 +38,12 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
     this.upstream = upstream
     this.#deadline = newDeadline(() => this.#due())
     this.#reader = new AnswerReader(this, engine)
-    const now = engine.clock.now()
-    this.#startedAt = now
+    this.#startedAt = engine.clock.now()
     upstream.openConnections += 1
     upstream.counters.connectAttempts += 1
     this.#keeping = new Keeping(upstream)
     this.#socket = new InstanceSocket(engine, upstream.target, this)
-    engine.deadlines.set(this.#deadline, upstream.lane.route.connectMs, now)
+    engine.deadlines.set(this.#deadline, upstream.lane.route.connectMs, this.#startedAt)
   }
 
   get isOpen(): boolean {
@@ -244,10 +243,9 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
 
   #goIdle(now: number): void {
     this.idleSince = now
-    const { idleMs } = this.#keeping
-    this.idleUntil = now + idleMs
+    this.idleUntil = now + this.#keeping.idleMs
     this.upstream.idle.push(this)
-    this.#engine.deadlines.set(this.#deadline, idleMs, now)
+    this.#engine.deadlines.set(this.#deadline, this.#keeping.idleMs, now)
   }
 
   /** No more requests here; those without an answer are sent again elsewhere. */

@@ -44,7 +44,7 @@ export function noteQuickness(
   if (upstream.quickAnswers === FORGIVEN_ANSWERS) upstream.aloneMs = ALONE_START_MS
 }
 
-/** Requests that shared a connection had to be sent again: for a time, and a longer one each time. */
+/** Requests that shared a connection had to be sent again: for longer each time. */
 export function noteStuck(upstream: Upstream, now: number): void {
   upstream.quickAnswers = 0
   upstream.aloneUntil = now + upstream.aloneMs

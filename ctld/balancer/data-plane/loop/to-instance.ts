@@ -50,7 +50,8 @@ export function requestIdOf(head: RequestHead, generate: () => string): string {
 
 /**
  * Everything of the head but what `endOfHead` adds. `target` is what the program sees; `strip` the
- * prefix that was taken off it, or ''. `asUpgrade` passes a wish for another protocol on. `host`: where the client named none, else ''.
+ * prefix that was taken off it, or ''. `asUpgrade` passes a wish for another protocol on. `host`:
+ * where the client named none, else ''.
  */
 export function headToInstance(
   head: RequestHead,
@@ -58,7 +59,8 @@ export function headToInstance(
   request: { id: string; target: string; strip: string; asUpgrade: boolean; host: string },
 ): ToInstance {
   const passes = peer.isTrusted ? fromTrusted : fromStranger
-  let lines = `${head.method} ${request.target} HTTP/1.1\r\n${passedFields(head, passes, head.named)}`
+  let lines = `${head.method} ${request.target} HTTP/1.1\r\n`
+  lines += passedFields(head, passes, head.named)
   if (request.host !== '') lines += `Host: ${request.host}\r\n`
   if (head.bodyLength > 0) lines += `Content-Length: ${head.bodyLength}\r\n`
   else if (head.bodyLength < 0) lines += 'Transfer-Encoding: chunked\r\n'

@@ -3,6 +3,7 @@
 // to another instance. Its framing is made anew.
 
 import { createChunked, feedChunked } from '#ctld/balancer/data-plane/http1/chunked.ts'
+import type { Problem } from './answers.ts'
 
 /** The instance's end, as an upload needs it; an `Outlet` is one. */
 export type UploadTo = {
@@ -18,12 +19,12 @@ export class Upload {
   state: UploadState = 'goes_on'
   /** Of the body itself, without what chunks add to it. */
   bytes = 0
-  /** Why it is invalid. */
-  reason = ''
   readonly #chunked = createChunked()
   readonly #isChunked: boolean
   readonly #max: number
   #left: number
+  /** Why it is invalid. */
+  #reason = ''
   #to: UploadTo | undefined
 
   /** `length`: octets, -1 for chunks. `max`: 0 for no limit. */
@@ -40,6 +41,13 @@ export class Upload {
 
   get isConnected(): boolean {
     return this.#to !== undefined
+  }
+
+  /** Why it cannot go on, if so. */
+  get problem(): Problem | undefined {
+    if (this.state === 'invalid') return { status: 400, detail: this.#reason }
+    if (this.state !== 'too_large') return undefined
+    return { status: 413, detail: `the body is larger than ${this.#max} bytes` }
   }
 
   to(instance: UploadTo): void {
@@ -74,7 +82,7 @@ export class Upload {
     const end = feedChunked(chunked, octets, from, to, this.#sink)
     if (end < 0) {
       this.state = 'invalid'
-      this.reason = chunked.reason
+      this.#reason = chunked.reason
       return to
     }
     if (this.#max > 0 && this.bytes > this.#max) this.state = 'too_large'
