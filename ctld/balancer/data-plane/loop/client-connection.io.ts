@@ -4,13 +4,12 @@
 import type { Socket } from 'node:net'
 import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
 import { parseRequestHead, type RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
-import { readByOwnBuffers } from '#ctld/balancer/data-plane/tcp/own-buffers.io.ts'
-import { reset } from '#ctld/balancer/data-plane/tcp/way.io.ts'
 import type { Problem } from './answers.ts'
+import { ClientSocket, type ClientSocketOwner } from './client-socket.io.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.io.ts'
-import { Outlet } from './outlet.ts'
+import type { Outlet } from './outlet.ts'
 import { receive, refusal } from './reception.ts'
 import type { Peer } from './to-instance.ts'
 import { type FarEnd, openTunnel, type Tunnel } from './tunnel.io.ts'
@@ -24,44 +23,38 @@ const REST_MAX = 64 * 1024
 /** A refused client may still be sending; closed at once, it would not see the answer. */
 const LINGER_MS = 2_000
 
+const LATE_HEAD: Problem = {
+  status: 408,
+  detail: 'the head of the request did not come in time',
+}
+const LATE_BODY: Problem = { status: 408, detail: 'the rest of the body did not come' }
+
 type WaitingFor = 'head' | 'request' | 'body' | 'client' | 'farewell'
 
-export class ClientConnection {
+export class ClientConnection implements ClientSocketOwner {
   readonly peer: Peer
   readonly #engine: Engine
-  readonly #socket: Socket
+  readonly #socket: ClientSocket
   /** The port that it came in on. */
   readonly #port: number
   readonly #deadline: Deadline
   readonly #onLeft: () => void
   readonly #outlet: Outlet
-  /** undefined: its octets come by `data` events. */
-  #stopReading: (() => void) | undefined
   #waitingFor: WaitingFor = 'request'
   #exchange: Exchange | undefined
   #rest: Buffer | undefined
   #isReading = false
-  #isPaused = false
   #state: 'open' | 'leaving' | 'joined' | 'closed' = 'open'
   #tunnel: Tunnel | undefined
 
   constructor(engine: Engine, socket: Socket, at: { peer: Peer; port: number; onLeft(): void }) {
     this.#engine = engine
-    this.#socket = socket
     this.peer = at.peer
     this.#port = at.port
     this.#onLeft = at.onLeft
     this.#deadline = newDeadline(() => this.#due())
-    this.#outlet = new Outlet(socket, engine.scratch, () => this.#onDrain())
-    this.#stopReading = readByOwnBuffers(socket, {
-      take: this.#onRead,
-      next: () => (this.#stopReading === undefined ? engine.readBuffer : undefined),
-    })
-    if (this.#stopReading === undefined) socket.on('data', this.#onData)
-    socket.on('end', this.#onEnd)
-    socket.on('error', this.#onError)
-    socket.on('close', this.#onClose)
-    socket.on('drain', this.#onDrain)
+    this.#socket = new ClientSocket(engine, socket, this)
+    this.#outlet = this.#socket.outlet
     this.#wait('request', IDLE_MS)
   }
 
@@ -95,7 +88,7 @@ export class ClientConnection {
       this.#upload(upload, rest, rest.length)
     }
     if (this.#exchange?.upload !== upload || upload.state !== 'goes_on') return
-    this.#resume()
+    this.#socket.resume()
     this.#wait('body', this.#exchange.lane.route.idleMs)
   }
 
@@ -106,8 +99,7 @@ export class ClientConnection {
     this.#state = 'joined'
     this.text(far.head)
     this.#outlet.flush()
-    this.#forgetSocket()
-    const near = { socket: this.#socket, early: this.#rest }
+    const near = { socket: this.#socket.handOver(), early: this.#rest }
     const onEnd: FarEnd['onEnd'] = (endedBy, phase) => {
       far.onEnd(endedBy, phase)
       this.#left()
@@ -120,9 +112,9 @@ export class ClientConnection {
     const owesBody = this.#exchange?.owesBody === true
     this.#exchange = undefined
     this.#outlet.flush()
-    if (!isKept && this.#rest === undefined && !owesBody && this.#socket.writableLength === 0) {
+    if (!isKept && this.#rest === undefined && !owesBody && this.#socket.isWritten) {
       // All was read, and the kernel has all of the answer: closing resets nothing.
-      this.#gone('')
+      this.gone('')
       return
     }
     if (!isKept || this.#engine.isDraining) {
@@ -139,7 +131,7 @@ export class ClientConnection {
   /** Breaks off, so that the client sees that the answer is not whole. */
   cut(): void {
     this.#exchange = undefined
-    reset(this.#socket)
+    this.#socket.reset()
     this.#left()
   }
 
@@ -152,18 +144,11 @@ export class ClientConnection {
 
   destroy(): void {
     this.#tunnel?.cut()
-    this.#gone('the balancer stops')
+    this.gone('the balancer stops')
   }
-
-  readonly #onRead = (size: number, buffer: Buffer): boolean => {
-    this.#take(buffer, size)
-    return true
-  }
-
-  readonly #onData = (octets: Buffer): void => this.#take(octets, octets.length)
 
   /** The first `size` octets, which are not ours to keep. */
-  #take(octets: Buffer, size: number): void {
+  take(octets: Buffer, size: number): void {
     if (this.#state !== 'open') return
     const upload = this.#exchange?.upload
     if (this.#rest === undefined && this.#exchange === undefined) this.#read(octets, size)
@@ -173,20 +158,11 @@ export class ClientConnection {
       const more = octets.subarray(0, size)
       this.#rest = this.#rest === undefined ? Buffer.from(more) : Buffer.concat([this.#rest, more])
       if (this.#exchange === undefined) this.#readRest()
-      else if (this.#rest.length > REST_MAX) this.#pause()
+      else if (this.#rest.length > REST_MAX) this.#socket.pause()
     }
   }
 
-  // A client that has no more to say is taken to be gone, as most proxies and servers do.
-  readonly #onEnd = (): void => this.#gone('the client closed its connection')
-
-  readonly #onError = (error: Error & { code?: string }): void => {
-    this.#gone(error.code ?? error.message)
-  }
-
-  readonly #onClose = (): void => this.#gone('the client closed its connection')
-
-  readonly #onDrain = (): void => {
+  drained(): void {
     if (this.#state !== 'open' || this.#waitingFor !== 'client') return
     this.#engine.deadlines.clear(this.#deadline)
     if (this.#exchange === undefined) this.#next()
@@ -197,7 +173,7 @@ export class ClientConnection {
     if (this.#isReading) return
     if (this.#rest !== undefined) this.#readRest()
     if (this.#exchange !== undefined || this.#state !== 'open') return
-    this.#resume()
+    this.#socket.resume()
     if (this.#rest === undefined) this.#wait('request', IDLE_MS)
   }
 
@@ -268,20 +244,9 @@ export class ClientConnection {
     }
     this.#engine.deadlines.clear(this.#deadline)
     // Of a client whose request is whole only its leaving is of interest.
-    if (upload.state === 'full') this.#pause()
-    else if (upload.state === 'whole') this.#resume()
+    if (upload.state === 'full') this.#socket.pause()
+    else if (upload.state === 'whole') this.#socket.resume()
     exchange.uploaded(upload)
-  }
-
-  #pause(): void {
-    this.#isPaused = true
-    this.#socket.pause()
-  }
-
-  #resume(): void {
-    if (!this.#isPaused) return
-    this.#isPaused = false
-    this.#socket.resume()
   }
 
   #wait(what: WaitingFor, ms: number): void {
@@ -290,24 +255,12 @@ export class ClientConnection {
   }
 
   #due(): void {
-    const exchange = this.#exchange
-    switch (this.#waitingFor) {
-      case 'head':
-        this.#refuse({ status: 408, detail: 'the head of the request did not come in time' })
-        return
-      case 'body':
-        exchange?.bodyFault({ status: 408, detail: 'the rest of the body did not come' })
-        return
-      case 'request':
-        this.#sayFarewell()
-        return
-      case 'client':
-        this.#gone('the client took nothing for too long')
-        return
-      case 'farewell':
-        this.#gone('')
-        return
-    }
+    const what = this.#waitingFor
+    if (what === 'head') this.#refuse(LATE_HEAD)
+    else if (what === 'body') this.#exchange?.bodyFault(LATE_BODY)
+    else if (what === 'request') this.#sayFarewell()
+    else if (what === 'client') this.gone('the client took nothing for too long')
+    else this.gone('')
   }
 
   // Half closed first: what the client is still sending would reset the connection, and the answer
@@ -317,26 +270,16 @@ export class ClientConnection {
     this.#state = 'leaving'
     this.#rest = undefined
     this.#socket.end()
-    this.#socket.resume()
     this.#wait('farewell', LINGER_MS)
   }
 
-  #gone(error: string): void {
+  gone(error: string): void {
     if (this.#state === 'closed' || this.#state === 'joined') return
     const exchange = this.#exchange
     this.#exchange = undefined
     this.#socket.destroy()
     this.#left()
     exchange?.clientGone(error)
-  }
-
-  #forgetSocket(): void {
-    const socket = this.#socket
-    socket.off('data', this.#onData)
-    socket.off('end', this.#onEnd)
-    socket.off('error', this.#onError)
-    socket.off('close', this.#onClose)
-    socket.off('drain', this.#onDrain)
   }
 
   #left(): void {

@@ -4,6 +4,7 @@
 
 import type { Socket } from 'node:net'
 import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
+import { OwnWrites } from '#ctld/balancer/data-plane/tcp/own-writes.io.ts'
 
 /** Shorter pieces are written as text together with what is around them. */
 const TEXT_MAX = 2 * 1024
@@ -19,10 +20,12 @@ export function createScratch(): Scratch {
 export class Outlet {
   readonly #socket: Socket
   readonly #scratch: Scratch
-  /** Called when a large piece was taken whole that at first was not. */
+  /** Called when all was taken of what at first was not. */
   readonly #onTaken: () => void
+  /** undefined: not looked for yet; null: this Node has none. */
+  #own: OwnWrites | null | undefined
   #pending = ''
-  #isBehind = false
+  #isLargeUnderWay = false
 
   constructor(socket: Socket, scratch: Scratch, onTaken: () => void) {
     this.#socket = socket
@@ -48,36 +51,53 @@ export class Outlet {
     const pending = this.#pending
     if (size + pending.length > SCRATCH_SIZE) {
       this.flush()
-      this.#large(octets.subarray(from, to))
+      this.#write(octets.subarray(from, to), this.#onWritten)
+      this.#isLargeUnderWay = this.#own === null && !this.isEmpty
       return
     }
     const at = pending === '' ? 0 : buffer.write(pending, 0, 'latin1')
     this.#pending = ''
     octets.copy(buffer, at, from, to)
-    this.#socket.write(buffer.subarray(0, at + size))
+    this.#write(buffer.subarray(0, at + size))
     // The kernel did not take all of it, so the buffer is the socket's until it has.
-    if (this.#socket.writableLength > 0) this.#scratch.buffer = createScratch().buffer
+    if (!this.isEmpty) this.#scratch.buffer = createScratch().buffer
   }
 
   flush(): void {
     if (this.#pending === '') return
-    this.#socket.write(this.#pending, 'latin1')
+    const text = this.#pending
     this.#pending = ''
+    if (this.#socket.destroyed) return
+    const own = this.#ownWrites()
+    if (own === null) this.#socket.write(text, 'latin1')
+    else own.text(text)
   }
 
   /** Is the peer slower than what is written? */
   get isBehind(): boolean {
-    return this.#isBehind || this.#socket.writableNeedDrain
+    return this.#own?.isPending === true || this.#isLargeUnderWay || this.#socket.writableNeedDrain
   }
 
-  #large(piece: Buffer): void {
-    this.#socket.write(piece, this.#onWritten)
-    this.#isBehind = this.#socket.writableLength > 0
+  /** Has the kernel taken all that was written? */
+  get isEmpty(): boolean {
+    return this.#own?.isPending !== true && this.#socket.writableLength === 0
+  }
+
+  #write(piece: Buffer, onWritten?: () => void): void {
+    if (this.#socket.destroyed) return
+    const own = this.#ownWrites()
+    if (own === null) this.#socket.write(piece, onWritten)
+    else own.octets(piece)
+  }
+
+  #ownWrites(): OwnWrites | null {
+    this.#own ??= OwnWrites.of(this.#socket, this.#onTaken) ?? null
+    return this.#own
   }
 
   readonly #onWritten = (): void => {
-    if (!this.#isBehind) return
-    this.#isBehind = false
+    if (!this.#isLargeUnderWay) return
+    this.#isLargeUnderWay = false
     this.#onTaken()
   }
 }

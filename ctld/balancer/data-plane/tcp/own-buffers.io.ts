@@ -11,8 +11,10 @@ export type Inside = {
 export type OwnBuffers = {
   /** The first `count` octets of the buffer were read. false: no more until `resume`. */
   take(count: number, buffer: Buffer): boolean
-  /** The first buffer, and after each read the next one; undefined: the same again. */
-  next(): Buffer | undefined
+  /** What the first read goes into, and where there is no `next` all of them. */
+  first: Buffer
+  /** After each read: what the next one goes into. */
+  next?(): Buffer
 }
 
 const names = hiddenNames()
@@ -28,15 +30,10 @@ export function readByOwnBuffers(socket: Socket, own: OwnBuffers): (() => void) 
   const handle = (socket as unknown as Partial<Inside>)._handle
   if (names === undefined || typeof handle?.useUserBuffer !== 'function') return undefined
   const inside = socket as unknown as Record<symbol, unknown>
-  const first = own.next()
-  if (first === undefined) return undefined
-  inside[names.take] = own.take
+  const { first, take, next } = own
+  inside[names.take] = take
   inside[names.buffer] = first
-  inside[names.next] = () => {
-    const next = own.next()
-    if (next !== undefined) inside[names.buffer] = next
-    return next
-  }
+  inside[names.next] = next ?? null
   handle.useUserBuffer(first)
   return () => {
     inside[names.buffer] = null

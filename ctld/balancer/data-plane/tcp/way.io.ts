@@ -97,7 +97,7 @@ function readInto(from: Socket, to: Socket, pass: (piece: Buffer) => boolean): v
     return goesOn
   }
 
-  const stop = readByOwnBuffers(from, { take, next })
+  const stop = readByOwnBuffers(from, { first: next(), take, next })
   if (stop === undefined) return
   to.on('drain', () => {
     if (kept !== undefined && spare === undefined) spare = kept
