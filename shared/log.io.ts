@@ -4,7 +4,13 @@
 import { pino } from 'pino'
 import type { Log, LogLevel } from './ports.ts'
 
+/** What a disk that is full now, or a reader that is gone, keeps waiting; then lines are dropped. */
+const UNWRITTEN_BYTES_MAX = 64 * 1024
+
 export function createLog(name: string, level: LogLevel): Log {
+  const standardError = pino.destination({ dest: 2, sync: true, maxLength: UNWRITTEN_BYTES_MAX })
+  // Nobody can be told of it, and it must not end whoever wanted to say something.
+  standardError.on('error', () => {})
   return pino(
     {
       name,
@@ -12,6 +18,6 @@ export function createLog(name: string, level: LogLevel): Log {
       redact: ['token', 'password', '*.token', '*.password', 'headers.authorization'],
       timestamp: pino.stdTimeFunctions.isoTime,
     },
-    pino.destination({ dest: 2, sync: true }),
+    standardError,
   )
 }

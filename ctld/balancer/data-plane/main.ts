@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import { chdir } from 'node:process'
+import { chdir, umask } from 'node:process'
 import { parseArgs } from 'node:util'
 import { machineClock } from '#shared/clock.io.ts'
 import { runDaemon, stopOnSignal, VERSION } from '#shared/daemon.io.ts'
@@ -68,6 +68,8 @@ async function main(): Promise<void> {
   const options = optionsOf(process.argv.slice(2))
   if (options === undefined) return
   const log = createLog('tucano_balancer', options.logLevel)
+  // Whoever may write to its socket has it start programs: also in a folder that others may enter.
+  umask(0o077)
   await machineDisk.makeFolder(options.folder)
   // Paths of unix sockets are short (107 bytes); this folder's may be longer.
   chdir(options.folder)
@@ -159,8 +161,17 @@ async function own(given: Omit<Program, 'lock' | 'control'>, lock: FolderLock): 
     heard: (peer: Peer, message: ToDataPlane) => hear(program, peer, message),
   }
   const program: Program = { ...given, lock, control: await openControl(SOCKET_NAME, on, log) }
-  writeFileSync(PID_NAME, `${process.pid}\n`)
+  writePid(log)
   return program
+}
+
+/** Its unit follows an upgrade by it; a full disk is no reason not to serve. */
+function writePid(log: Log): void {
+  try {
+    writeFileSync(PID_NAME, `${process.pid}\n`)
+  } catch (error) {
+    log.error({ file: PID_NAME, error: messageOf(error) }, 'the number of the process is not kept')
+  }
 }
 
 function hear(program: Program, peer: Peer, message: ToDataPlane): void {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -109,6 +109,24 @@ test('a log that has grown too long is emptied at the start, its content kept as
   await expect.poll(() => readFileSync(file, 'utf8')).toContain('data plane started')
   expect(readFileSync(file).length).toBeLessThan(10_000)
   expect(readFileSync(`${file}.1`).length).toBeGreaterThan(10 * 1024 * 1024)
+})
+
+test('a full disk keeps it from nothing: neither from its start nor from its traffic', async () => {
+  const folder = join(temporaryFolder(), 'balancer')
+  mkdirSync(folder, { mode: 0o755 })
+  for (const name of ['balancer.pid', 'balancer.log']) symlinkSync('/dev/full', join(folder, name))
+  const [port = 0] = await freePorts(1)
+  // As a careless unit would: whoever may write to the socket has programs started.
+  const command = `umask 0; exec ${PROGRAM} --folder ${folder} 2>${folder}/balancer.log`
+  const child = spawn('sh', ['-c', command], { stdio: 'ignore' })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const feed = feedOf(folder, { ...settings, port }, false)
+  onTestFinished(() => feed.close())
+  await feed.connect()
+  feed.publish({ version: 1, routes: [] })
+  await feed.opened()
+  expect(await askOnce(port, '/')).toMatch(/^404 /)
+  expect(statSync(join(folder, 'control.sock')).mode & 0o077).toBe(0)
 })
 
 test('its launcher and the controller start it with the same flags', () => {
