@@ -5,14 +5,18 @@
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { z } from 'zod'
 import type { Log } from '#shared/ports.ts'
 import { createLines } from './lines.ts'
-import { hearController, LINE_BYTES_MAX, type ToDataPlane } from './protocol.ts'
+import { type FromDataPlane, hearController, LINE_BYTES_MAX, type ToDataPlane } from './protocol.ts'
 import type { Peer } from './supervisor.ts'
 
 const UNSENT_BYTES_MAX = 16 * 1024 * 1024
 /** Observations that say the same again are left out above this. */
 const UNSENT_BYTES_MANY = 1024 * 1024
+const LAST_WORDS_MS_MAX = 1_000
+
+const tableFrame = z.object({ kind: z.literal('table'), version: z.int().min(0) })
 
 export type Control = {
   /** The socket's file is gone and every controller let go, after these last words. */
@@ -40,7 +44,7 @@ export async function openControl(
       former.send({ kind: 'bye', why: 'replaced' })
       sockets.get(former)?.end()
     }
-    listen(socket, (message) => on.heard(peer, message), log)
+    listen(socket, peer, { heard: (message) => on.heard(peer, message), log })
     socket.once('close', () => {
       sockets.delete(peer)
       on.detached(peer)
@@ -55,6 +59,8 @@ export async function openControl(
       for (const [peer, socket] of sockets) {
         peer.send({ kind: 'bye', why })
         socket.end(() => socket.destroy())
+        // One that was halted does not read, and must not keep this program from its end.
+        setTimeout(() => socket.destroy(), LAST_WORDS_MS_MAX).unref()
       }
       await closed
     },
@@ -66,15 +72,19 @@ async function listening(server: Server, path: string): Promise<void> {
   await once(server, 'listening')
 }
 
-function listen(socket: Socket, heard: (message: ToDataPlane) => void, log: Log): void {
+function listen(
+  socket: Socket,
+  peer: Peer,
+  { heard, log }: { heard: (message: ToDataPlane) => void; log: Log },
+): void {
   const lines = createLines(LINE_BYTES_MAX)
   socket.on('error', (error) => log.debug({ error: error.message }, 'a controller is gone'))
   socket.on('data', (bytes) => {
     try {
       for (const line of lines.feed(bytes)) {
         const read = hearController(line)
-        if ('error' in read) throw new RangeError(`not a message: ${read.error}`)
-        heard(read.message)
+        if ('message' in read) heard(read.message)
+        else peer.send(refusalOf(line, read.error))
       }
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
@@ -82,6 +92,21 @@ function listen(socket: Socket, heard: (message: ToDataPlane) => void, log: Log)
       socket.destroy()
     }
   })
+}
+
+/** Throws RangeError for what is no table: whoever sends that is no controller. */
+function refusalOf(line: string, error: string): FromDataPlane {
+  const table = tableFrame.safeParse(parsed(line))
+  if (table.success) return { kind: 'refused', version: table.data.version, error }
+  throw new RangeError(`not a message: ${error}`)
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined // The error says so already.
+  }
 }
 
 function send(socket: Socket, message: Parameters<Peer['send']>[0], log: Log): void {

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { DataPlaneCounters } from '#ctld/balancer/data-plane/counters.ts'
 import type { Settings } from '#ctld/balancer/data-plane/loop/loop-table.ts'
+import { trustIn } from '#ctld/balancer/data-plane/trust.ts'
 import type { Observation, Route } from '#ctld/ports.ts'
 
 export const PROTOCOL = 1
@@ -63,7 +64,7 @@ export const settingsSchema: z.ZodType<Settings> = z.object({
   host: name,
   port,
   threads: count.max(64),
-  trustedProxies: z.array(name).max(64),
+  trustedProxies: z.array(name).max(64).refine(isTrustList, 'an address or a network is no such'),
   accessLog: text.nullable(),
   connectionsMax: count,
   connectionsPerIp: count,
@@ -130,6 +131,16 @@ const observation: z.ZodType<Observation> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('loop_failed'), loop: count, error: text }),
   z.object({ kind: z.literal('data_plane_failed'), error: text }),
 ])
+
+/** One that no loop can read would end each of them, and again after each start. */
+function isTrustList(list: readonly string[]): boolean {
+  try {
+    trustIn(list)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Only its frame: what it counts by service is a tree of numbers that is passed on as it is. */
 const counters = z.looseObject({
