@@ -29,6 +29,8 @@ const ANSWER_MS_MAX = 2_000
 const FAILURE_MS = 12_000
 /** Loops that are too many now let their connections finish for so long. */
 export const SHRINK_GRACE_MS = 30_000
+/** At the end, one that has not finished so long after its time hangs. */
+const HANG_MS = 5_000
 
 export type LoopThread = { post(message: ToLoop): void; terminate(): void }
 
@@ -63,7 +65,6 @@ export type Loops = {
   listening(): Promise<ListeningPort[]>
   /** Resolves when the last loop has finished. No loop is started any more. */
   drain(graceMs: number): Promise<void>
-  close(): void
 }
 
 type Member = {
@@ -109,8 +110,9 @@ export function createLoops(ports: LoopsPorts): Loops {
     })
     const startedAt = clock.now()
     const isDraining = false
-    members.set(id, { id, index, thread, isDraining, startedAt, applied: -1, pulsesMissed: 0 })
-    if (table !== undefined) post(members.get(id) as Member, table)
+    const member = { id, index, thread, isDraining, startedAt, applied: -1, pulsesMissed: 0 }
+    members.set(id, member)
+    if (table !== undefined) post(member, table)
   }
 
   /** Answers how many loops it takes. */
@@ -287,13 +289,10 @@ export function createLoops(ports: LoopsPorts): Loops {
       stopPulse()
       for (const member of members.values()) finish(member, graceMs)
       if (members.size === 0) return Promise.resolve()
-      return new Promise((resolve) => lastGone.add(resolve))
-    },
-    close() {
-      isEnding = true
-      stopPulse()
-      for (const cancel of restarts.values()) cancel()
-      for (const { thread } of members.values()) thread.terminate()
+      const cancel = clock.after(graceMs + HANG_MS, () => {
+        for (const { thread } of members.values()) thread.terminate()
+      })
+      return new Promise<void>((resolve) => lastGone.add(resolve)).finally(cancel)
     },
   }
 }

@@ -20,19 +20,31 @@ export type PortsHeld = {
 /** `inherited`: ports that are open already. */
 export function createPortsHeld(tryPort: TryPort, inherited: Iterable<number>): PortsHeld {
   let held = new Set(inherited)
+  let heldOn: string | undefined
+
+  async function faultOf(host: string, port: number): Promise<string | undefined> {
+    const isHeld = held.has(port)
+    if (port === 0 || (isHeld && host === (heldOn ?? host))) return undefined
+    const fault = await tryPort(host, port)
+    // Its own sockets may be in the way of one on all addresses: then only the address is tried.
+    return fault === undefined || !isHeld ? fault : await tryPort(host, 0)
+  }
 
   return {
     async hold({ host, port: main }, routes, served) {
-      const wanted = [main, ...routes.flatMap(({ publicPort }) => publicPort ?? [])]
+      const wanted = new Set([main, ...routes.flatMap(({ publicPort }) => publicPort ?? [])])
       const failures: PortFailure[] = []
       const next = new Set<number>()
-      for (const port of new Set(wanted)) {
-        // Port 0 is any that is free.
-        const error = held.has(port) || port === 0 ? undefined : await tryPort(host, port)
+      for (const port of wanted) {
+        const error = await faultOf(host, port)
         if (error === undefined) next.add(port)
         else failures.push({ port, error })
       }
-      if (served !== undefined && !next.has(main)) next.add(served)
+      const isMoved = next.has(main)
+      // The loops stay where they are, and have there what they had.
+      if (!isMoved) for (const port of held) if (wanted.has(port)) next.add(port)
+      if (served !== undefined && !isMoved) next.add(served)
+      if (isMoved) heldOn = host
       held = next
       return failures
     },

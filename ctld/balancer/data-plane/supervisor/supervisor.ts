@@ -18,6 +18,7 @@ import { createSlots } from './slots.ts'
 
 /** Between two tries to open ports that another program has. */
 const RETRY_MS = 1_000
+const NONE = Promise.resolve<PortFailure[]>([])
 /** How the program that was before is called among the members. */
 const PREDECESSOR = 'predecessor'
 
@@ -129,7 +130,10 @@ export function createSupervisor(ports: SupervisorPorts): Supervisor {
   async function post(): Promise<void> {
     while (latest !== undefined && latest.serial > posted) {
       const table = latest
-      const taken = isDraining ? [] : await held.hold(table.settings, table.routes, served?.port)
+      // It waits in each case: what is done before `work` is known would never be taken for done.
+      const taken = await (isDraining
+        ? NONE
+        : held.hold(table.settings, table.routes, served?.port))
       if (table !== latest) continue
       posted = table.serial
       void serve(table, taken).then((failed) => {

@@ -167,6 +167,19 @@ test('the end: resolves when the last loop has finished, and none is started any
   expect(world.clock.timers()).toBe(0)
 })
 
+test('the end: a loop that hangs is ended a moment after its time', async () => {
+  const world = rig()
+  world.made.resize(2)
+  await world.made.update(table)
+  const done = world.made.drain(5_000)
+  world.loops[0]?.say({ kind: 'drained' })
+  world.clock.advance(9_990)
+  expect(world.loops[1]?.isEnded).toBe(false)
+  world.clock.advance(10)
+  await done
+  expect(world.clock.timers()).toBe(0)
+})
+
 function rig(options: { isPrompt?: boolean } = {}) {
   const world = createLoopWorld(options)
   const clock = createManualClock()

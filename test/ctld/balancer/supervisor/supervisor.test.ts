@@ -183,6 +183,38 @@ test('while it drains it takes tables, but opens no port and writes nothing', as
   await drained
 })
 
+test('while it drains it takes each table that comes, and says of each what is drained', async () => {
+  const { world, peer } = await serving(['i-1'])
+  void world.supervisor.drain(1_000)
+  for (const [version, instance] of [
+    [2, 'i-2'],
+    [3, 'i-3'],
+  ] as const) {
+    world.supervisor.hear(peer, aTable(version, [aRoute('a', [instance])]))
+    await settled()
+    expect(world.loops[0]?.tables.at(-1)?.routes[0]?.targets[0]?.instance).toBe(instance)
+  }
+  for (const loop of world.loops) loop.empty('i-2')
+  expect(peer.of('drained')).toMatchObject([{ instance: 'i-2' }])
+})
+
+test('an address that is not to be had leaves all ports where they are', async () => {
+  const { world, peer } = await serving(['i-1'])
+  const hostNow = () => world.loops[0]?.tables.at(-1)?.settings.host
+  const inTheWay = 'listen EADDRINUSE: address already in use'
+  const unknown = 'listen EADDRNOTAVAIL: address not available 10.9.9.9'
+  world.taken.set(8_080, inTheWay).set(0, unknown)
+  world.supervisor.hear(peer, aTable(2, [aRoute('a', ['i-1'])], { host: '10.9.9.9' }))
+  await settled()
+  expect(hostNow()).toBe('127.0.0.1')
+  expect(peer.of('ack').at(-1)).toMatchObject({ failures: [{ port: 8_080, error: unknown }] })
+  // The own sockets are in the way of the port, and the address is there: they are moved.
+  world.taken.delete(0)
+  world.clock.advance(1_000)
+  await settled()
+  expect(hostNow()).toBe('10.9.9.9')
+})
+
 async function serving(instances: string[]) {
   const world = createWorld()
   const peer = aPeer()
