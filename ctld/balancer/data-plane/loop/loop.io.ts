@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import type { DataPlaneCounters, InstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
 import { createRequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
 import { createResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { OwnWrites } from '#ctld/balancer/data-plane/tcp/own-writes.io.ts'
 import { trustIn } from '#ctld/balancer/data-plane/trust.ts'
 import { indexRoutes } from '#ctld/balancer/route.ts'
 import type { Clock, Dice, Log } from '#shared/ports.ts'
@@ -62,7 +63,7 @@ export function createLoop(ports: LoopPorts): Loop {
     requestHead: createRequestHead(),
     responseHead: createResponseHead(),
     bulk: createBulk(),
-    scratch: createScratch(),
+    scratch: createScratch(OwnWrites.of),
     readBuffer: Buffer.allocUnsafeSlow(READ_SIZE),
     isDraining: false,
     clients: new Set(),

@@ -4,17 +4,25 @@
 
 import type { Socket } from 'node:net'
 import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
-import { OwnWrites } from '#ctld/balancer/data-plane/tcp/own-writes.io.ts'
+import type { OwnWrites } from '#ctld/balancer/data-plane/tcp/own-writes.io.ts'
 
 /** Shorter pieces are written as text together with what is around them. */
 const TEXT_MAX = 2 * 1024
 const SCRATCH_SIZE = 96 * 1024
 
 /** One of each loop: what is written at once needs no buffer of its own. */
-export type Scratch = { buffer: Buffer }
+export type Scratch = {
+  buffer: Buffer
+  /** A way past the stream of a connected socket, where this Node has one. */
+  writesOf(socket: Socket, onTaken: () => void): OwnWrites | undefined
+}
 
-export function createScratch(): Scratch {
-  return { buffer: Buffer.allocUnsafeSlow(SCRATCH_SIZE) }
+export function createScratch(writesOf: Scratch['writesOf']): Scratch {
+  return { buffer: newBuffer(), writesOf }
+}
+
+function newBuffer(): Buffer {
+  return Buffer.allocUnsafeSlow(SCRATCH_SIZE)
 }
 
 export class Outlet {
@@ -60,7 +68,7 @@ export class Outlet {
     octets.copy(buffer, at, from, to)
     this.#write(buffer.subarray(0, at + size))
     // The kernel did not take all of it, so the buffer is the socket's until it has.
-    if (!this.isEmpty) this.#scratch.buffer = createScratch().buffer
+    if (!this.isEmpty) this.#scratch.buffer = newBuffer()
   }
 
   flush(): void {
@@ -91,7 +99,7 @@ export class Outlet {
   }
 
   #ownWrites(): OwnWrites | null {
-    this.#own ??= OwnWrites.of(this.#socket, this.#onTaken) ?? null
+    this.#own ??= this.#scratch.writesOf(this.#socket, this.#onTaken) ?? null
     return this.#own
   }
 

@@ -1,7 +1,7 @@
-// Writes to a socket past its stream. What the kernel takes at once, as it nearly always does, needs
-// none of the stream's bookkeeping; it saves a fifth of the processor's time. The class of a write
-// is hidden in Node: it is taken from a socket that believes to write. Without it nothing is gained
-// and nothing lost: all goes through the stream.
+// Writes to a socket past its stream. What the kernel takes at once, as it nearly always does, has
+// no need of the stream's bookkeeping; it saves a fifth of the processor's time. The class of a
+// write is hidden in Node: it is taken from a socket that believes to write. Without it all goes
+// through the stream.
 
 import { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'

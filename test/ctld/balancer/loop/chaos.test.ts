@@ -60,7 +60,10 @@ function serve(seen: Seen, random: Random, later: (() => void)[], faultShare: nu
 /** Reads answers until the connection ends. */
 async function listen(client: Client, asked: string[], note: (fault: string) => void) {
   for (let at = 0; ; ) {
-    const got = await client.answer().catch(() => undefined)
+    const got = await client.answer().catch(() => {
+      // It ended: by its own leaving, or cut in the middle of an answer.
+      return undefined
+    })
     if (got === undefined) return
     if (got.status < 200) continue
     const own = asked[at]
