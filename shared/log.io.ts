@@ -4,7 +4,7 @@
 import { pino } from 'pino'
 import type { Log, LogLevel } from './ports.ts'
 
-/** What a disk that is full now, or a reader that is gone, keeps waiting; then lines are dropped. */
+/** What a full disk, or a reader that is gone, keeps waiting; then lines are dropped. */
 const UNWRITTEN_BYTES_MAX = 64 * 1024
 
 export function createLog(name: string, level: LogLevel): Log {
