@@ -15,6 +15,12 @@ export type Problem = {
   detail: string
 }
 
+export const LATE_HEAD: Problem = {
+  status: 408,
+  detail: 'the head of the request did not come in time',
+}
+export const LATE_BODY: Problem = { status: 408, detail: 'the rest of the body did not come' }
+
 export type AnswerTo = {
   requestId: string
   /** HEAD: the same head, without the body. */

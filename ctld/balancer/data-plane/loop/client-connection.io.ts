@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { HEAD_LIMITS } from '#ctld/balancer/data-plane/http1/limits.ts'
 import { parseRequestHead, type RequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
-import type { Problem } from './answers.ts'
+import { LATE_BODY, LATE_HEAD, type Problem } from './answers.ts'
 import { ClientSocket, type ClientSocketOwner } from './client-socket.io.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
@@ -22,12 +22,6 @@ export const IDLE_MS = 60_000
 const REST_MAX = 64 * 1024
 /** A refused client may still be sending; closed at once, it would not see the answer. */
 const LINGER_MS = 2_000
-
-const LATE_HEAD: Problem = {
-  status: 408,
-  detail: 'the head of the request did not come in time',
-}
-const LATE_BODY: Problem = { status: 408, detail: 'the rest of the body did not come' }
 
 type WaitingFor = 'head' | 'request' | 'body' | 'client' | 'farewell'
 
@@ -121,11 +115,8 @@ export class ClientConnection implements ClientSocketOwner {
       this.#sayFarewell()
       return
     }
-    if (this.#outlet.isBehind) {
-      this.#wait('client', IDLE_MS)
-      return
-    }
-    this.#next()
+    if (this.#outlet.isBehind) this.#wait('client', IDLE_MS)
+    else this.#next()
   }
 
   /** Breaks off, so that the client sees that the answer is not whole. */
@@ -163,16 +154,19 @@ export class ClientConnection implements ClientSocketOwner {
   }
 
   drained(): void {
-    if (this.#state !== 'open' || this.#waitingFor !== 'client') return
-    this.#engine.deadlines.clear(this.#deadline)
-    if (this.#exchange === undefined) this.#next()
-    else this.#exchange.clientWritable()
+    if (this.#state !== 'open') return
+    const isAwaited = this.#waitingFor === 'client'
+    if (isAwaited) this.#stopWaiting()
+    // Whatever else is waited for: more of a body may be coming in the meantime.
+    if (this.#exchange !== undefined) this.#exchange.clientWritable()
+    else if (isAwaited) this.#next()
   }
 
   #next(): void {
     if (this.#isReading) return
     if (this.#rest !== undefined) this.#readRest()
     if (this.#exchange !== undefined || this.#state !== 'open') return
+    if (this.#waitingFor === 'client') return
     this.#socket.resume()
     if (this.#rest === undefined) this.#wait('request', IDLE_MS)
   }
@@ -190,6 +184,8 @@ export class ClientConnection implements ClientSocketOwner {
     this.#isReading = true
     while (from < size && this.#exchange === undefined && this.#state === 'open') {
       if (this.#outlet.isBehind) {
+        // Who takes no answers asks nothing more: it would all have to be kept.
+        this.#socket.pause()
         this.#wait('client', IDLE_MS)
         break
       }
@@ -212,8 +208,7 @@ export class ClientConnection implements ClientSocketOwner {
 
   #begin(head: RequestHead): void {
     const engine = this.#engine
-    this.#waitingFor = 'request'
-    engine.deadlines.clear(this.#deadline)
+    this.#stopWaiting()
     const asked = receive(engine, head, this.peer, this.#port)
     if ('text' in asked) {
       this.text(asked.text)
@@ -242,7 +237,8 @@ export class ClientConnection implements ClientSocketOwner {
       this.#wait('body', exchange.lane.route.idleMs)
       return
     }
-    this.#engine.deadlines.clear(this.#deadline)
+    if (this.#outlet.isBehind) this.#wait('client', exchange.lane.route.idleMs)
+    else this.#stopWaiting()
     // Of a client whose request is whole only its leaving is of interest.
     if (upload.state === 'full') this.#socket.pause()
     else if (upload.state === 'whole') this.#socket.resume()
@@ -252,6 +248,11 @@ export class ClientConnection implements ClientSocketOwner {
   #wait(what: WaitingFor, ms: number): void {
     this.#waitingFor = what
     this.#engine.deadlines.set(this.#deadline, ms, this.#engine.clock.now())
+  }
+
+  #stopWaiting(): void {
+    this.#waitingFor = 'request'
+    this.#engine.deadlines.clear(this.#deadline)
   }
 
   #due(): void {
@@ -269,8 +270,11 @@ export class ClientConnection implements ClientSocketOwner {
     if (this.#state !== 'open') return
     this.#state = 'leaving'
     this.#rest = undefined
-    this.#socket.end()
-    this.#wait('farewell', LINGER_MS)
+    // A slow client has yet to take the end of its answer.
+    this.#wait('farewell', IDLE_MS)
+    this.#socket.end(() => {
+      if (this.#state === 'leaving') this.#wait('farewell', LINGER_MS)
+    })
   }
 
   gone(error: string): void {

@@ -62,9 +62,9 @@ export class ClientSocket {
     this.#socket.resume()
   }
 
-  /** Says no more, and reads what the client still has to say. */
-  end(): void {
-    this.#socket.end()
+  /** Says no more, and reads what the client still has to say. `onSent`: the kernel has all. */
+  end(onSent: () => void): void {
+    this.#socket.end(onSent)
     this.#socket.resume()
   }
 

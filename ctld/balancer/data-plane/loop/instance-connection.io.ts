@@ -85,7 +85,7 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
   }
 
   resume(): void {
-    if (this.#state === 'closed') return
+    if (this.#state === 'closed' || !this.#socket.isPaused) return
     this.#socket.resume()
     this.watchBody()
   }

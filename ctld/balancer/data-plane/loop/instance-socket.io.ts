@@ -51,6 +51,10 @@ export class InstanceSocket {
     this.outlet = new Outlet(socket, shared.scratch, this.#onDrain)
   }
 
+  get isPaused(): boolean {
+    return this.#socket.isPaused()
+  }
+
   pause(): void {
     this.#socket.pause()
   }
