@@ -6,7 +6,6 @@ import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Clock, Log } from '#shared/ports.ts'
 import { createAwaited } from './awaited.ts'
-import type { DataPlaneCounters } from './data-plane/counters.ts'
 import type { Settings } from './data-plane/loop/loop-table.ts'
 import {
   type FromDataPlane,
@@ -14,9 +13,13 @@ import {
   PROTOCOL,
   type ToDataPlane,
 } from './data-plane/supervisor/protocol.ts'
+import { createInForce } from './in-force.ts'
+import { createQuestions } from './questions.ts'
 
 const REDIAL_MS_MIN = 20
 const REDIAL_MS_MAX = 1_000
+/** One that was greeted again within that time cuts its connections: it is dialled less often. */
+const STEADY_MS = 2_000
 /** A program that ended is started at once, and later each time when that goes on. */
 const RELAUNCH_MS_MIN = 100
 const RELAUNCH_MS_MAX = 5_000
@@ -24,7 +27,6 @@ const RELAUNCH_MS_MAX = 5_000
 const LONG_LIFE_MS = 10_000
 /** So long the successor is waited for before another program is started. */
 const HANDOVER_MS = 10_000
-const COUNTERS_MS_MAX = 3_000
 const READY_MS_MAX = 30_000
 
 /** A connection. `isFull`: it does not take what is sent as quickly as that comes. */
@@ -72,7 +74,8 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
   /** What was seen before anybody listened. */
   const early: Observation[] = []
   const awaited = createAwaited()
-  const asked = new Map<number, (message: FromDataPlane) => void>()
+  const inForce = createInForce(clock)
+  const questions = createQuestions(clock)
   const greeted = Promise.withResolvers<void>()
   const served = Promise.withResolvers<void>()
   for (const { promise } of [greeted, served]) promise.catch(() => {}) // Some wait for neither.
@@ -83,16 +86,17 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
   let isGreeted = false
   let isStale = false
   let pid: number | undefined
-  let upgradeAskedOf: number | undefined
+  /** Once for each version: a successor may be of that again, when the files are. */
+  let upgradeAskedOf: string | undefined
   let isHandover = false
   let launchNotBefore = 0
-  let launchedAt: number | undefined
+  let launched: { at: number } | undefined
+  let greetedAt = Number.NEGATIVE_INFINITY
   let shortLives = 0
   let wasLaunched = false
   let failedWith: string | undefined
   /** Of the program that was started last. */
   let lastWords: string | undefined
-  let lastId = 0
   let redialMs = REDIAL_MS_MIN
   let isClosed = false
 
@@ -126,23 +130,25 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
     const wasGreeted = isGreeted
     link = undefined
     isGreeted = false
-    for (const take of asked.values()) take({ kind: 'counters_failed', id: 0, error: 'it is away' })
+    questions.cut()
     if (isClosed) return
     if (wasGreeted && !isHandover) log.error({ balancer: pid }, 'the data plane is away')
-    redialMs = REDIAL_MS_MIN
     // Not at once: a program that cuts each connection must not keep this one busy.
     redial()
   }
 
   function launchIfDue(): void {
     const { launch } = ports
-    if (launch === undefined || launchedAt !== undefined || clock.now() < launchNotBefore) return
-    launchedAt = clock.now()
+    if (launch === undefined || launched !== undefined || clock.now() < launchNotBefore) return
+    const own = { at: clock.now() }
+    launched = own
     wasLaunched = true
     log.info({}, 'starting the data plane')
     launch((words) => {
-      const isShort = clock.now() - (launchedAt ?? 0) < LONG_LIFE_MS
-      launchedAt = undefined
+      // It had said good-bye, and another one serves in its place or is to.
+      if (launched !== own) return
+      const isShort = clock.now() - own.at < LONG_LIFE_MS
+      launched = undefined
       lastWords = words
       shortLives = isShort ? shortLives + 1 : 0
       launchNotBefore = clock.now() + relaunchMs(shortLives)
@@ -168,6 +174,8 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
       case 'bye':
         isHandover = message.why === 'upgrade'
         if (isHandover) launchNotBefore = clock.now() + HANDOVER_MS
+        // What it has under way may take it long, and it does not listen any more.
+        if (message.why !== 'replaced') launched = undefined
         log.info({ why: message.why }, 'the data plane closes the connection')
         return
       case 'ack':
@@ -187,7 +195,7 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
         return
       case 'counters':
       case 'counters_failed':
-        asked.get(message.id)?.(message)
+        questions.heard(message)
     }
   }
 
@@ -200,21 +208,30 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
     isHandover = false
     launchNotBefore = 0
     isGreeted = true
-    redialMs = REDIAL_MS_MIN
+    if (clock.now() - greetedAt > STEADY_MS) redialMs = REDIAL_MS_MIN
+    greetedAt = clock.now()
+    inForce.connected()
     const { drained, routed } = awaited.greeted(hello.routed)
     for (const instance of drained) tell({ kind: 'drained', instance })
     for (const instance of routed) tell({ kind: 'routed', instance })
     greeted.resolve()
     if (table !== undefined) sendTable()
-    const isOther = hello.program !== ports.version || hello.protocol !== PROTOCOL
-    if (isOther && upgradeAskedOf !== pid) {
-      upgradeAskedOf = pid
-      log.info({ from: hello.program, to: ports.version }, 'the data plane is told to upgrade')
-      link?.send({ kind: 'upgrade', command: [...ports.upgradeCommand] })
-    }
+    if (hello.program !== ports.version || hello.protocol !== PROTOCOL) upgrade(hello)
   }
 
-  function acked({ failures, notKept }: Extract<FromDataPlane, { kind: 'ack' }>): void {
+  function upgrade({ program: from, protocol }: { program: string; protocol: number }): void {
+    const to = ports.version
+    if (upgradeAskedOf === `${from} ${protocol}`) {
+      log.warn({ from, to }, 'the data plane is of another version still: restart the controller')
+      return
+    }
+    upgradeAskedOf = `${from} ${protocol}`
+    log.info({ from, to }, 'the data plane is told to upgrade')
+    link?.send({ kind: 'upgrade', command: [...ports.upgradeCommand] })
+  }
+
+  function acked({ version, failures, notKept }: Extract<FromDataPlane, { kind: 'ack' }>): void {
+    inForce.acked(version)
     if (notKept !== undefined) {
       log.warn({ error: notKept }, 'the data plane could not keep its route table on disk')
     }
@@ -230,39 +247,19 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
     if (!isStale) link.send({ kind: 'table', version, settings, routes })
   }
 
-  function ask(): Promise<DataPlaneCounters> {
-    const asks = link
-    lastId += 1
-    const id = lastId
-    return new Promise((resolve, reject) => {
-      const refuse = (why: string) => {
-        asked.delete(id)
-        cancel()
-        reject(new TucanoError('unavailable', `the balancer does not say what it counts: ${why}`))
-      }
-      const cancel = clock.after(COUNTERS_MS_MAX, () => refuse('it does not answer'))
-      asked.set(id, (message) => {
-        if (message.kind !== 'counters') return refuse('error' in message ? `${message.error}` : '')
-        asked.delete(id)
-        cancel()
-        resolve(message.counters)
-      })
-      if (asks === undefined || !isGreeted) refuse('it is not there')
-      else asks.send({ kind: 'counters', id })
-    })
-  }
-
   return {
     publish(next) {
       table = next
       awaited.published(next)
+      inForce.published(next.version)
       sendTable()
     },
     observe(listener) {
       listeners.push(listener)
       for (const observation of early.splice(0)) listener(observation)
     },
-    counters: ask,
+    counters: () => questions.ask(isGreeted ? link?.send : undefined),
+    inForce: inForce.wait,
     connect() {
       void dial()
       return within(READY_MS_MAX, greeted.promise, 'tucano_balancer does not answer')

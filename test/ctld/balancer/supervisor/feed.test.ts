@@ -102,6 +102,54 @@ test('an upgrade is no failure: nothing is started, its successor is fed', async
   expect(world.seen).toEqual([])
 })
 
+test('a successor that ends while the former one finishes is replaced at once', async () => {
+  const world = rig({ isThere: false })
+  const connected = world.feed.connect()
+  await settled()
+  world.isThere = true
+  await world.pass(100)
+  world.say(hello({ pid: 1 }))
+  await connected
+  world.say({ kind: 'bye', why: 'upgrade' })
+  world.cut()
+  await world.pass(100)
+  world.say(hello({ pid: 2 }))
+  // The one that was launched still answers what it has, and the successor is killed.
+  world.isThere = false
+  world.cut()
+  await world.pass(1_000)
+  expect(world.launches).toHaveLength(2)
+  world.launches[0]?.('exit code 0')
+  await world.pass(5_000)
+  expect(world.launches).toHaveLength(2)
+  expect(world.seen).toEqual([])
+})
+
+test('files of another version than this controller do not start one successor after the other', async () => {
+  const world = await connected({ pid: 1, program: '0.2.0' })
+  for (const pid of [2, 3]) {
+    world.say({ kind: 'bye', why: 'upgrade' })
+    world.cut()
+    await world.pass(100)
+    world.say(hello({ pid, program: '0.2.0' }))
+  }
+  expect(world.sent.filter(({ kind }) => kind === 'upgrade')).toHaveLength(1)
+})
+
+test('a data plane that cuts each connection is dialled less and less often', async () => {
+  const world = await connected()
+  for (let ms = 0, dials = 0; ms < 10_000; ms += 10) {
+    if (world.dials > dials) {
+      dials = world.dials
+      world.say(hello())
+      world.cut()
+    }
+    await world.pass(10)
+  }
+  expect(world.dials).toBeGreaterThan(10)
+  expect(world.dials).toBeLessThan(30)
+})
+
 test('one of another version is fed, and told once to hand over to this version', async () => {
   const world = await connected({ program: '0.0.9' })
   world.feed.publish({ version: 1, routes: [] })
@@ -177,6 +225,21 @@ test('other settings go out with the last table; the same ones do not', async ()
   expect(world.sent).toMatchObject([{ settings }, { version: 1, settings: { threads: 4 } }])
 })
 
+test('it serves by the newest table when that is acked on this connection', async () => {
+  const world = await connected()
+  world.feed.publish({ version: 1, routes: [] })
+  const first = world.feed.inForce(1_000)
+  world.say({ kind: 'ack', version: 1, failures: [] })
+  expect(await first).toBe(true)
+  world.cut()
+  await world.pass(100)
+  // A program that was fed by another controller may have had a table of this number.
+  world.say(hello({ pid: 2, tableVersion: 1 }))
+  const again = world.feed.inForce(1_000)
+  await world.pass(1_000)
+  expect(await again).toBe(false)
+})
+
 test('what it counts is asked for; no answer, no connection and a loop that fails are errors', async () => {
   const world = await connected()
   const late = expect(world.feed.counters()).rejects.toThrow('it does not answer')
@@ -234,6 +297,7 @@ function rig({ isThere, mayLaunch = true }: { isThere: boolean; mayLaunch?: bool
       version: '0.1.0',
       async dial(listener) {
         if (!world.isThere) throw new Error('ENOENT')
+        world.dials += 1
         on = listener
         return {
           send: (message) => void sent.push(message),
@@ -254,6 +318,7 @@ function rig({ isThere, mayLaunch = true }: { isThere: boolean; mayLaunch?: bool
     sent,
     seen,
     isThere,
+    dials: 0,
     isFull: false,
     say: (message: FromDataPlane) => on?.heard(message),
     cut: () => on?.closed(),
