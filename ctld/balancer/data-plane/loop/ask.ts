@@ -43,8 +43,7 @@ export function askedOf(
     target: strip === '' ? head.target : stripped(head.target, strip),
     strip,
     asUpgrade: protocol !== '',
-    // HTTP/1.1 asks for one, which a client of HTTP/1.0 need not have sent.
-    host: head.host === '' ? route.service : '',
+    host: hasHost(head) ? '' : head.host || route.service,
   })
   return {
     method: head.method,
@@ -69,6 +68,11 @@ function protocolOf(head: RequestHead): string {
   const { upgrade } = head
   if (upgrade === '' || head.bodyLength !== 0 || head.minor === 0) return ''
   return upgrade.toLowerCase().includes('h2c') ? '' : upgrade
+}
+
+// HTTP/1.1 asks for one, which a client of HTTP/1.0 need not have sent, nor beside a whole URI.
+function hasHost(head: RequestHead): boolean {
+  return head.minor === 1 || valueOfKind(head, FIELD.host) !== undefined
 }
 
 function stripped(target: string, strip: string): string {

@@ -76,6 +76,7 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
   /** The request is whole, and its answer may be waited for. */
   requestSent(): void {
     if (this.#reader.isAtHead) this.#watchAnswer(this.#engine.clock.now())
+    else this.watchBody()
   }
 
   pause(): void {
@@ -167,8 +168,7 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
   #watchAnswer(now: number): void {
     const { responseMs } = this.upstream.lane.route
     const isShared = this.#turns.count > 1 || this.#turns.isBehind
-    const ms = this.#turns.patienceMs(responseMs, isShared)
-    this.#engine.deadlines.set(this.#deadline, ms, now)
+    this.#engine.deadlines.set(this.#deadline, this.#turns.patienceMs(responseMs, isShared), now)
   }
 
   /** A body that goes on and on makes those behind it wait no longer than a late head does. */
