@@ -30,19 +30,22 @@ export class ReadBuffer {
 
   /** An answer is whole. `isClientBehind`: some of it may still lie in the buffer. */
   ended(isClientBehind: boolean): void {
-    this.#isInUse = isClientBehind
+    if (isClientBehind) this.#isInUse = true
   }
 
   /** What the next octets are read into; undefined: what was used before. */
   next(isInBody: boolean): Buffer | undefined {
     const large = this.#large
     if (large === undefined) {
+      this.#isInUse = false
       if (this.#isFull && isInBody) this.#large = this.#bulk.lend()
       return this.#large
     }
-    if (isInBody) return undefined
+    if (isInBody && !this.#isInUse) return undefined
+    // The next answer may have begun behind that of a slow client.
     if (!this.#isInUse) this.#bulk.giveBack(large)
-    this.#large = undefined
-    return this.#shared
+    this.#isInUse = false
+    this.#large = isInBody ? this.#bulk.lend() : undefined
+    return this.#large ?? this.#shared
   }
 }
