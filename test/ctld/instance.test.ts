@@ -143,6 +143,15 @@ test('S20: the failure of a former try, or the same one told twice, is not count
   expect(nextInstance(waiting, events.failed_to_start, NOW)).toBe(waiting)
 })
 
+test.each(['killed', 'crashed', 'terminated'] as const)(
+  'S20: a try that was %s is told with each report, and the next one comes all the same',
+  (kind) => {
+    const waiting = nextInstance(instanceIn('deploying'), events[kind], NOW)
+    expect(waiting.retryAt).toBe(NOW + 1_000)
+    expect(nextInstance(waiting, events[kind], NOW + 900)).toBe(waiting)
+  },
+)
+
 test('S22: stopped between two tries, it never started, and nobody is asked to stop it', () => {
   const waiting = nextInstance(instanceIn('deploying'), events.failed_to_start, NOW)
   const is = nextInstance(waiting, events.terminate, NOW)
