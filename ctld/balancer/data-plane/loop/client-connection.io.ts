@@ -9,7 +9,7 @@ import { ClientSocket, type ClientSocketOwner } from './client-socket.io.ts'
 import { type Deadline, newDeadline } from './deadlines.ts'
 import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.io.ts'
-import type { Outlet } from './outlet.ts'
+import type { Outlet } from './outlet.io.ts'
 import { receive, refusal } from './reception.ts'
 import type { Peer } from './to-instance.ts'
 import { type FarEnd, openTunnel, type Tunnel } from './tunnel.io.ts'
@@ -247,6 +247,7 @@ export class ClientConnection implements ClientSocketOwner {
 
   #wait(what: WaitingFor, ms: number): void {
     this.#waitingFor = what
+    if (what === 'client') this.#outlet.hasMoved()
     this.#engine.deadlines.set(this.#deadline, ms, this.#engine.clock.now())
   }
 
@@ -260,8 +261,11 @@ export class ClientConnection implements ClientSocketOwner {
     if (what === 'head') this.#refuse(LATE_HEAD)
     else if (what === 'body') this.#exchange?.bodyFault(LATE_BODY)
     else if (what === 'request') this.#sayFarewell()
-    else if (what === 'client') this.gone('the client took nothing for too long')
-    else this.gone('')
+    else if (what !== 'client') this.gone('')
+    // Slow is not silent.
+    else if (this.#outlet.hasMoved()) {
+      this.#wait('client', this.#exchange?.lane.route.idleMs ?? IDLE_MS)
+    } else this.gone('the client took nothing for too long')
   }
 
   // Half closed first: what the client is still sending would reset the connection, and the answer

@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { readByOwnBuffers } from '#ctld/balancer/data-plane/tcp/own-buffers.io.ts'
 import { reset } from '#ctld/balancer/data-plane/tcp/way.io.ts'
-import { Outlet, type Scratch } from './outlet.ts'
+import { Outlet, type Scratch } from './outlet.io.ts'
 
 export type ClientSocketOwner = {
   /** The first `size` octets, which are not the owner's to keep. */

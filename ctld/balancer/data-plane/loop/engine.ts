@@ -10,7 +10,7 @@ import type { ClientConnection } from './client-connection.io.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Dispatcher } from './dispatcher.io.ts'
 import type { Journal } from './journal.ts'
-import type { Scratch } from './outlet.ts'
+import type { Scratch } from './outlet.io.ts'
 import type { Registry } from './registry.ts'
 
 export type Engine = {

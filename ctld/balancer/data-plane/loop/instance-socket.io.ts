@@ -3,7 +3,7 @@
 
 import { connect, type Socket } from 'node:net'
 import type { Bulk } from './bulk.ts'
-import { Outlet, type Scratch } from './outlet.ts'
+import { Outlet, type Scratch } from './outlet.io.ts'
 import { ReadBuffer } from './read-buffer.ts'
 
 export type InstanceSocketOwner = {

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import { latin1 } from '#ctld/balancer/data-plane/http1/octets.ts'
 import type { OwnWrites } from '#ctld/balancer/data-plane/tcp/own-writes.io.ts'
+import { unsentOf } from '#ctld/balancer/data-plane/tcp/way.io.ts'
 
 /** Shorter pieces are written as text together with what is around them. */
 const TEXT_MAX = 2 * 1024
@@ -34,6 +35,7 @@ export class Outlet {
   #own: OwnWrites | null | undefined
   #pending = ''
   #isLargeUnderWay = false
+  #unsent = 0
 
   constructor(socket: Socket, scratch: Scratch, onTaken: () => void) {
     this.#socket = socket
@@ -89,6 +91,13 @@ export class Outlet {
   /** Has the kernel taken all that was written? */
   get isEmpty(): boolean {
     return this.#own?.isPending !== true && this.#socket.writableLength === 0
+  }
+
+  /** Has the peer taken something since the last look? */
+  hasMoved(): boolean {
+    const before = this.#unsent
+    this.#unsent = unsentOf(this.#socket)
+    return this.#unsent < before
   }
 
   #write(piece: Buffer, onWritten?: () => void): void {
