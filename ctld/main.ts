@@ -98,6 +98,7 @@ async function serve(given: Given): Promise<void> {
     log,
     version: VERSION,
     counters: () => dataPlane.counters(),
+    inForce: (ms) => dataPlane.inForce(ms),
     isStarted: () => isStarted,
   })
   try {

@@ -75,6 +75,8 @@ export type DataPlane = {
   observe(listener: (observation: Observation) => void): void
   /** What it counted since it started; rejects with `unavailable` when it cannot be asked. */
   counters(): Promise<DataPlaneCounters>
+  /** true as soon as all of it serves by the newest table; false when not within `ms`. */
+  inForce(ms: number): Promise<boolean>
 }
 
 export type RouteTable = { version: number; routes: Route[] }

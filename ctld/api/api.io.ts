@@ -30,6 +30,7 @@ export type ApiOptions = {
   /** Version of the program. */
   version: string
   counters: DataPlane['counters']
+  inForce: DataPlane['inForce']
   /** false until the controller has loaded its state. */
   isStarted: () => boolean
   clock?: Clock
@@ -40,9 +41,9 @@ export type ApiOptions = {
 /** Builds the API without listening. Throws `invalid_config` for empty or equal tokens. */
 export function createApi(options: ApiOptions): FastifyInstance {
   const clock = options.clock ?? machineClock
-  const { ctld, images, log, version, counters, isStarted, adminToken, agentToken } = options
-  const changes = createChanges(ctld, clock)
-  const routes = apiRoutes({ ctld, images, changes, clock, log, version, counters, isStarted })
+  const { adminToken, agentToken, ...given } = options
+  const { log, isStarted } = given
+  const routes = apiRoutes({ ...given, clock, changes: createChanges(given.ctld, clock) })
   const app = createDoor({
     routes,
     tokens: { admin: adminToken, agent: agentToken },

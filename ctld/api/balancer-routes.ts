@@ -22,9 +22,8 @@ import { ADMIN, type ApiContext, answer, found, nameParams, ok } from './context
 import { EXPOSITION_TYPE, expositionOf } from './exposition.ts'
 import { summarize } from './service-summary.ts'
 
-/** How long a change of traffic is waited for, and between two looks. */
+/** How long a change of traffic is waited for. */
 const IN_FORCE_MS_MAX = 5_000
-const LOOK_MS = 20
 
 export function balancerRoutes(context: ApiContext): Route[] {
   return [...readRoutes(context), ...trafficRoutes(context)]
@@ -130,23 +129,11 @@ function trafficRoutes(context: ApiContext): Route[] {
 async function turn(context: ApiContext, command: TrafficCommand): Promise<Answer> {
   const { ctld } = context
   await ctld.submit(command)
-  await inForce(context).catch((cause: unknown) => {
-    if (!(cause instanceof TucanoError)) throw cause
+  if (!(await context.inForce(IN_FORCE_MS_MAX))) {
     const text = `the ${command.kind} of ${command.service} is on record, but not in force yet`
-    throw new TucanoError('unavailable', text, { cause })
-  })
+    throw new TucanoError('unavailable', text)
+  }
   const { configured_services, instances } = ctld.snapshot()
   const isIt = ({ name }: { name: string }) => name === command.service
   return ok(summarize(found(configured_services, isIt, `service ${command.service}`), instances))
-}
-
-/** Resolves when every loop of the data plane serves by the newest table. */
-async function inForce({ ctld, counters, clock }: ApiContext): Promise<void> {
-  const wanted = ctld.snapshot().tableVersion
-  for (let waitedMs = 0; (await counters()).tableVersion < wanted; waitedMs += LOOK_MS) {
-    if (waitedMs >= IN_FORCE_MS_MAX) {
-      throw new TucanoError('timeout', 'the balancer serves by an older route table')
-    }
-    await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
-  }
 }

@@ -16,7 +16,7 @@ import {
   serviceAnswer,
   waitingMailAnswer,
 } from './answers.ts'
-import { ADMIN, type ApiContext, answer, digits, found, ok, wait } from './context.ts'
+import { ADMIN, type ApiContext, answer, digits, found, ok, onceRouted, wait } from './context.ts'
 import { createEventStreams, type EventStreams } from './event-stream.ts'
 
 export const EVENTS_MAX = 1_000
@@ -201,13 +201,14 @@ function configRoutes({ ctld }: ApiContext): Route[] {
 }
 
 async function pageOf(
-  { ctld, changes }: ApiContext,
+  context: ApiContext,
   { query, signal }: Input<unknown, EventsQuery>,
 ): Promise<Answer> {
+  const { ctld, changes } = context
   const after = query.after ?? 0
   const isNews = () => (ctld.snapshot().lastEventCursor > after ? true : undefined)
   await changes.until(isNews, query.wait ?? 0, signal)
-  const events = await ctld.events(after, query.limit ?? EVENTS_DEFAULT)
+  const events = await onceRouted(context, await ctld.events(after, query.limit ?? EVENTS_DEFAULT))
   // After a restore the history may end before the client's cursor: it goes on from that end.
   const last = events.at(-1)?.cursor ?? Math.min(after, ctld.snapshot().lastEventCursor)
   return ok({ events, cursor: last })

@@ -24,6 +24,7 @@ export type ApiContext = {
   version: string
   /** What the data plane counted; rejects with `unavailable` when it cannot be asked. */
   counters: DataPlane['counters']
+  inForce: DataPlane['inForce']
   isStarted: () => boolean
 }
 
@@ -59,6 +60,18 @@ export const flag = z
   .enum(['true', 'false'])
   .transform((text) => text === 'true')
   .optional()
+
+/** A balancer that is away keeps nobody waiting for longer. */
+export const ROUTED_MS_MAX = 1_000
+
+/**
+ * What may tell of the end of a deployment is said when requests are routed as it says: whoever
+ * hears of it may send one at once.
+ */
+export async function onceRouted<T>({ inForce }: ApiContext, said: T): Promise<T> {
+  await inForce(ROUTED_MS_MAX)
+  return said
+}
 
 export const ok = (body: unknown): Answer => ({ status: 200, body })
 

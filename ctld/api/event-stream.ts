@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream'
 import { TucanoError } from '#shared/errors.ts'
 import type { ClusterEvent } from '#shared/model.ts'
-import type { ApiContext } from './context.ts'
+import { type ApiContext, onceRouted } from './context.ts'
 
 export const STREAMS_MAX = 100
 export const HEARTBEAT_MS = 15_000
@@ -49,12 +49,13 @@ export function createEventStreams(context: ApiContext): EventStreams {
 }
 
 async function* chunks(
-  { ctld, changes, clock }: ApiContext,
+  context: ApiContext,
   after: number,
   signal: AbortSignal,
   onWatch: (cancel: () => void) => void,
   giveUp: () => void,
 ): AsyncGenerator<string> {
+  const { ctld, changes, clock } = context
   let cursor = after
   const watch = () => {
     const cancel = clock.after(STALL_MS, giveUp)
@@ -68,7 +69,8 @@ async function* chunks(
     const isNews = () => (ctld.snapshot().lastEventCursor > cursor ? true : undefined)
     const news = await changes.until(isNews, HEARTBEAT_MS, signal)
     if (signal.aborted) return
-    const events = news === true ? await ctld.events(cursor, BATCH_MAX) : []
+    const events =
+      news === true ? await onceRouted(context, await ctld.events(cursor, BATCH_MAX)) : []
     cursor = events.at(-1)?.cursor ?? cursor
     stop = watch()
     yield events.length === 0 ? ': still here\n\n' : events.map(frameOf).join('')

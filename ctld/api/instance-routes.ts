@@ -17,6 +17,7 @@ import {
   idParams,
   nodeOf,
   ok,
+  onceRouted,
   wait,
 } from './context.ts'
 
@@ -61,8 +62,8 @@ function deploymentRoutes(context: ApiContext): Route[] {
       answers: {
         200: answer('Deployments', z.strictObject({ deployments: z.array(deploymentAnswer) })),
       },
-      handle({ query }) {
-        const { deployments } = ctld.snapshot()
+      async handle({ query }) {
+        const { deployments } = await onceRouted(context, ctld.snapshot())
         return ok({ deployments: deployments.filter(fits(query.service)) })
       },
     }),
@@ -75,7 +76,12 @@ function deploymentRoutes(context: ApiContext): Route[] {
       query: z.strictObject({ wait }),
       answers: { 200: answer('The deployment', deploymentAnswer) },
       handle: async ({ params, query, signal }) =>
-        ok(await deploymentAfter(context, params.id, query.wait ?? 0, signal)),
+        ok(
+          await onceRouted(
+            context,
+            await deploymentAfter(context, params.id, query.wait ?? 0, signal),
+          ),
+        ),
     }),
   ]
 }

@@ -17,6 +17,7 @@ import {
   found,
   nameParams,
   ok,
+  onceRouted,
 } from './context.ts'
 import { summarize } from './service-summary.ts'
 
@@ -38,8 +39,11 @@ function readRoutes(context: ApiContext): Route[] {
       summary: 'All configured services, with what runs, and what waits for a place',
       access: ADMIN,
       answers: { 200: answer('Sorted by name', listAnswer) },
-      handle() {
-        const { configured_services, instances, pending } = ctld.snapshot()
+      async handle() {
+        const { configured_services, instances, pending } = await onceRouted(
+          context,
+          ctld.snapshot(),
+        )
         const services = configured_services.map((service) => summarize(service, instances))
         return ok({ services, pending })
       },
@@ -51,7 +55,7 @@ function readRoutes(context: ApiContext): Route[] {
       access: ADMIN,
       params: nameParams,
       answers: { 200: answer('The service', serviceDetailAnswer) },
-      handle: ({ params }) => ok(detailOf(context, params.name)),
+      handle: async ({ params }) => ok(await onceRouted(context, detailOf(context, params.name))),
     }),
   ]
 }

@@ -51,6 +51,7 @@ export function createTestApi(options: Partial<ApiOptions> & { ctld?: FakeCtld }
     log,
     version: '0.1.0',
     counters: async () => busyCounters(),
+    inForce: async () => true,
     isStarted: () => true,
     clock,
     ...options,

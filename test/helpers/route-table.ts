@@ -19,6 +19,7 @@ export function tableOfRoutes(): Route[] {
     log: { debug() {}, info() {}, warn() {}, error() {} },
     version: '0.1.0',
     counters: async () => busyCounters(),
+    inForce: async () => true,
     isStarted: () => true,
   })
 }

@@ -165,6 +165,7 @@ test('an API with an empty token or one token for two roles is not made', () => 
       log: { debug() {}, info() {}, warn() {}, error() {} },
       version: '0.1.0',
       counters: async () => noCounters(),
+      inForce: async () => true,
       isStarted: () => true,
     })
   expect(make('')).toThrow('empty')

@@ -1,9 +1,7 @@
 // Pausing, resuming and maintenance over HTTP: what becomes a command, and what is refused.
 
 import { expect, test } from 'vitest'
-import { TucanoError } from '#shared/errors.ts'
 import { PAGE_BYTES_MAX } from '#shared/traffic-control.ts'
-import { noCounters } from '#test/fakes/counters.ts'
 import { aService, createFakeCtld } from '#test/fakes/ctld.ts'
 import { createTestApi } from '#test/helpers/api.ts'
 
@@ -87,27 +85,27 @@ test('a body that may be left out is said to be so in the document', async () =>
   expect(requiredOf('/v1/services/{name}/scale')).toBe(true)
 })
 
-test('a pause is answered when every loop of the balancer serves by it, not before', async () => {
-  const looks = [11, 11, 12]
-  let isAnswered = false
-  const counters = async () => noCounters({ tableVersion: looks.shift() ?? 12 })
-  const { ask, clock } = createTestApi({ counters })
-  const asked = ask('POST', PAUSE).then((answer) => {
-    isAnswered = true
-    return answer
-  })
-  while (!isAnswered) {
-    await new Promise(setImmediate)
-    if (looks.length > 0) expect(isAnswered).toBe(false)
-    if (clock.timers() > 0) clock.advance(20)
+test('a pause is answered when the balancer serves by it, not before', async () => {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const waits: number[] = []
+  const inForce = (ms: number) => {
+    waits.push(ms)
+    return promise
   }
+  const { ask } = createTestApi({ inForce })
+  let isAnswered = false
+  const asked = ask('POST', PAUSE).finally(() => {
+    isAnswered = true
+  })
+  while (waits.length === 0) await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  expect([waits, isAnswered]).toEqual([[5_000], false])
+  resolve(true)
   expect((await asked).statusCode).toBe(200)
-  expect(looks).toEqual([])
 })
 
-test('a balancer that does not answer: the change is on record, and that is said', async () => {
-  const counters = () => Promise.reject(new TucanoError('unavailable', 'it is not there'))
-  const { ask, ctld } = createTestApi({ counters })
+test('a balancer that does not take the table: the change is on record, and that is said', async () => {
+  const { ask, ctld } = createTestApi({ inForce: async () => false })
   const answer = await ask('POST', PAUSE)
   expect(answer.statusCode).toBe(503)
   expect(answer.json().detail).toContain('the pause of api is on record, but not in force yet')

@@ -222,6 +222,7 @@ describe('the balancer', () => {
         publish: (table) => void published.push(table),
         observe() {},
         counters: () => Promise.reject(new Error('not asked')),
+        inForce: () => Promise.reject(new Error('not asked')),
       },
       onObservation() {},
     })

@@ -225,6 +225,21 @@ test('other settings go out with the last table; the same ones do not', async ()
   expect(world.sent).toMatchObject([{ settings }, { version: 1, settings: { threads: 4 } }])
 })
 
+test('it serves by the newest table when that is acked on this connection', async () => {
+  const world = await connected()
+  world.feed.publish({ version: 1, routes: [] })
+  const first = world.feed.inForce(1_000)
+  world.say({ kind: 'ack', version: 1, failures: [] })
+  expect(await first).toBe(true)
+  world.cut()
+  await world.pass(100)
+  // A program that was fed by another controller may have had a table of this number.
+  world.say(hello({ pid: 2, tableVersion: 1 }))
+  const again = world.feed.inForce(1_000)
+  await world.pass(1_000)
+  expect(await again).toBe(false)
+})
+
 test('what it counts is asked for; no answer, no connection and a loop that fails are errors', async () => {
   const world = await connected()
   const late = expect(world.feed.counters()).rejects.toThrow('it does not answer')
