@@ -6,6 +6,7 @@ import { createFakeStorage } from '#test/fakes/store.ts'
 import { configOf } from '#test/helpers/cluster.ts'
 import { randomOf } from '#test/helpers/seeds.ts'
 import { startCluster, topologyOf, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
+import { newDataPlane } from '#test/sim/data-plane.ts'
 import type { ControllerHost } from '#test/sim/world.ts'
 
 test('F01/Q16: after kill -9 of the controller the state is the same and nothing restarts', async () => {
@@ -176,9 +177,8 @@ test('F27/I8: two controllers: agents obey the higher epoch, the other is refuse
     deployments: { put: deployments, remove: [] },
     events: [],
   })
-  const table = { version: 0, routes: [] }
   const nothing = { life: undefined, ctld: undefined, committing: undefined }
-  const second: ControllerHost = { ...nothing, storage, table, starts: 1 }
+  const second: ControllerHost = { ...nothing, storage, dataPlane: newDataPlane(), starts: 1 }
   world.controller = second
   world.startController()
   await cluster.until(() => world.controller.ctld !== undefined)
@@ -208,7 +208,7 @@ test('F27/I8: two controllers: agents obey the higher epoch, the other is refuse
 })
 
 function targetsOf(cluster: VirtualCluster) {
-  return cluster.world.controller.table.routes.map(({ service, targets }) => [
+  return cluster.world.controller.dataPlane.table.routes.map(({ service, targets }) => [
     service,
     targets.map(({ instance, host, port }) => ({ instance, host, port })),
   ])

@@ -173,7 +173,7 @@ function assemble(world: SimWorld) {
       world.controller.ctld !== undefined && cluster.node(name).state === 'alive',
 
     route(name: string): Route | undefined {
-      return world.controller.table.routes.find(({ service }) => service === name)
+      return world.controller.dataPlane.table.routes.find(({ service }) => service === name)
     },
 
     /** Nodes that its requests reach, sorted. */

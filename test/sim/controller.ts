@@ -2,12 +2,12 @@
 // ends it as a kill or a power cut does.
 
 import { createCtld } from '#ctld/ctld.ts'
-import type { Boot, DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
+import type { Boot } from '#ctld/ports.ts'
 import { parseTopology } from '#shared/topology.ts'
-import { noCounters } from '#test/fakes/counters.ts'
 import { hostOf, obey } from './agent.ts'
+import { connectDataPlane } from './data-plane.ts'
 import { CONTROLLER, idsOf, logOf, refused } from './edges.ts'
-import { beginLife, type Life } from './life.ts'
+import { beginLife } from './life.ts'
 import type { Sabotage, SimWorld } from './world.ts'
 
 export function startController(world: SimWorld, sabotage: Sabotage | undefined): void {
@@ -69,7 +69,7 @@ export function startController(world: SimWorld, sabotage: Sabotage | undefined)
           ),
       },
       machines: { restart: (command) => life.guard(world.restart(command)) },
-      dataPlane: dataPlaneOf(world, life, sabotage),
+      dataPlane: connectDataPlane(world, life, sabotage),
       mailer: {
         async send(mail) {
           await life.guard(new Promise<void>((resolve) => life.clock.after(20, resolve)))
@@ -110,37 +110,11 @@ export function killController(world: SimWorld, how: 'kill' | 'power'): void {
   controller.life.end()
   controller.life = undefined
   controller.ctld = undefined
-  if (how === 'kill') controller.storage.kill()
-  else controller.storage.crash(() => random.random())
-}
-
-function dataPlaneOf(world: SimWorld, life: Life, sabotage: Sabotage | undefined): DataPlane {
-  const { controller } = world
-  const listeners: ((observation: Observation) => void)[] = []
-  const targetsOf = (table: RouteTable) =>
-    new Set(table.routes.flatMap(({ targets }) => targets.map(({ instance }) => instance)))
-  return {
-    publish(table) {
-      const before = targetsOf(controller.table)
-      if (sabotage === 'keeps routes of dead instances' && before.size > 0) {
-        controller.table = { ...table, routes: controller.table.routes }
-        return
-      }
-      controller.table = structuredClone(table)
-      const after = targetsOf(table)
-      for (const instance of before) {
-        if (after.has(instance)) continue
-        life.clock.after(world.requestMs(), () => {
-          if (targetsOf(controller.table).has(instance)) return
-          for (const listener of listeners) listener({ kind: 'drained', instance })
-        })
-      }
-    },
-    observe: (listener) => {
-      listeners.push(listener)
-    },
-    // No request of a client is simulated: there is nothing to count.
-    counters: () =>
-      life.guard(Promise.resolve(noCounters({ tableVersion: controller.table.version }))),
+  if (how === 'kill') {
+    controller.storage.kill()
+    return
   }
+  controller.storage.crash(() => random.random())
+  // The data plane is on the same machine; its table is on disk, its requests are gone.
+  world.controller.dataPlane.draining.clear()
 }

@@ -1,13 +1,20 @@
-// What must hold in every history, after each step (I1, I4, I5, I8) and at its end (I2, I3).
+// What must hold in every history, after each step (I1, I4, I5, I8, I9) and at its end (I2, I3).
 
 import { isFinal, isHolding, isServing } from '#ctld/instance.ts'
 import type { Snapshot } from '#ctld/snapshot.ts'
+import { isBusy } from './data-plane.ts'
 import type { Declared } from './scenario.ts'
 import type { SimWorld } from './world.ts'
 
 /** Checks the present moment; answers what is violated, in words. */
 export function violationsNow(world: SimWorld): string[] {
-  return [...world.violations, ...oneOwner(world), ...neverTooMany(world), ...onlyLive(world)]
+  return [
+    ...world.violations,
+    ...oneOwner(world),
+    ...neverTooMany(world),
+    ...onlyLive(world),
+    ...noneUnderRequests(world),
+  ]
 }
 
 /** I5: no instance runs twice, on one machine or on two. */
@@ -33,7 +40,7 @@ function neverTooMany(world: SimWorld): string[] {
     const mine = snapshot.instances.filter((instance) => instance.service === name)
     const holding = mine.filter(isHolding).length
     const limit = desired === 'running' ? config.concurrency + config.update.max_surge : 0
-    const route = world.controller.table.routes.find(({ service }) => service === name)
+    const route = world.controller.dataPlane.table.routes.find(({ service }) => service === name)
     const routed = route?.targets.length ?? 0
     return [
       ...(holding > limit ? [`I1: ${name} holds ${holding}, allowed are ${limit}`] : []),
@@ -54,7 +61,7 @@ function onlyLive(world: SimWorld): string[] {
       .filter(({ state }) => state === 'dead' || state === 'reviving')
       .map(({ name }) => name),
   )
-  return world.controller.table.routes.flatMap(({ service, targets }) =>
+  return world.controller.dataPlane.table.routes.flatMap(({ service, targets }) =>
     targets.flatMap((target) => {
       const instance = serving.get(target.instance)
       if (instance === undefined || !isServing(instance)) {
@@ -67,6 +74,17 @@ function onlyLive(world: SimWorld): string[] {
         : []
     }),
   )
+}
+
+/** I9: none is stopped in the belief that it has no request, while it has, whoever sent that. */
+function noneUnderRequests(world: SimWorld): string[] {
+  const instances = snapshotOf(world)?.instances ?? []
+  return instances
+    .filter(({ state, stopTry }) => state === 'terminating' && stopTry > 0)
+    .filter(
+      ({ id, why }) => why === 'no request in flight' && isBusy(world.controller.dataPlane, id),
+    )
+    .map(({ id }) => `I9: ${id} is stopped while it has requests in flight`)
 }
 
 /** I3: what was acknowledged is there, or something that was asked for later is. */
@@ -95,7 +113,7 @@ export function unsettled(world: SimWorld): string[] {
     const serving = snapshot.instances.filter(
       (instance) => instance.service === name && isServing(instance),
     ).length
-    const routes = world.controller.table.routes.find(({ service }) => service === name)
+    const routes = world.controller.dataPlane.table.routes.find(({ service }) => service === name)
     const routed = routes?.targets.length ?? 0
     return (serving === wanted && routed === wanted) || (!open && wanted > 0)
       ? []

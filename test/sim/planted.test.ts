@@ -1,4 +1,4 @@
-// A check that cannot fail proves nothing: five faults planted by hand are each found.
+// A check that cannot fail proves nothing: six faults planted by hand are each found.
 
 import { expect, test } from 'vitest'
 import { find } from './histories.ts'
@@ -11,6 +11,7 @@ test.each<[Sabotage, RegExp]>([
   ['does not signal programs', /^I2/],
   ['keeps routes of dead instances', /^I[14]/],
   ['forgets its programs', /^I[25]/],
+  ['forgets the requests of a former controller', /^I9/],
 ])('finds an implementation that %s', async (sabotage, violation) => {
   expect(await find(sabotage, 60)).toMatch(violation)
 })

@@ -29,6 +29,8 @@ export async function runScenario(seed: number, sabotage?: Sabotage): Promise<Ou
   })
   const declared = new Map<string, Declared>()
   world.behave = () => behaviour(random)
+  // Some requests take longer than a controller needs to be started again.
+  world.requestMs = () => random.random() * (random.chance(0.2) ? 10_000 : 200)
   world.startController()
   for (const name of world.agents.keys()) world.startAgent(name)
   const user = createUser(world, declared)

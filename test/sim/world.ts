@@ -3,7 +3,6 @@
 // by scenario.ts, what must hold by invariants.ts.
 
 import type { Agentd } from '#agentd/agentd.ts'
-import type { RouteTable } from '#ctld/ports.ts'
 import type { Ctld } from '#ctld/snapshot.ts'
 import type { ControllerConfig } from '#shared/configuration.ts'
 import type { NodeMetrics } from '#shared/model.ts'
@@ -20,6 +19,7 @@ import { createFakeStorage, type FakeStorage } from '#test/fakes/store.ts'
 import type { Random } from '#test/helpers/seeds.ts'
 import { hostOf, killAgent, startAgent } from './agent.ts'
 import { killController, startController } from './controller.ts'
+import { newDataPlane, type SimDataPlane } from './data-plane.ts'
 import { AT_REST, CONTROLLER, pauseOf, topologyText } from './edges.ts'
 import type { Life } from './life.ts'
 import { createNetwork, type Network } from './network.ts'
@@ -31,6 +31,7 @@ export type Sabotage =
   | 'does not signal programs'
   | 'keeps routes of dead instances'
   | 'forgets its programs'
+  | 'forgets the requests of a former controller'
 
 export type AgentHost = {
   name: string
@@ -48,7 +49,8 @@ export type ControllerHost = {
   storage: FakeStorage
   life: Life | undefined
   ctld: Ctld | undefined
-  table: RouteTable
+  /** Its program outlives the controller. */
+  dataPlane: SimDataPlane
   starts: number
   /** The life that is in the middle of a step: what it decided is not yet acted upon. */
   committing: Life | undefined
@@ -98,7 +100,7 @@ export function createSimWorld(
       storage: createFakeStorage({ clock, pause: pauseOf(clock, random) }),
       life: undefined,
       ctld: undefined,
-      table: { version: 0, routes: [] },
+      dataPlane: newDataPlane(),
       starts: 0,
       committing: undefined,
     },

@@ -1,0 +1,73 @@
+// The data plane's program in the simulator. It outlives the controller: it keeps the last table
+// and the requests in flight, and names to the next controller what it may have requests for.
+
+import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
+import { noCounters } from '#test/fakes/counters.ts'
+import type { Life } from './life.ts'
+import type { Sabotage, SimWorld } from './world.ts'
+
+export type SimDataPlane = {
+  table: RouteTable
+  /** Instances that left the table and have requests in flight. */
+  draining: Map<string, symbol>
+  /** The controller that it is connected with, or was: a dead one hears nothing. */
+  tell: (observation: Observation) => void
+}
+
+export function newDataPlane(): SimDataPlane {
+  return { table: { version: 0, routes: [] }, draining: new Map(), tell: () => {} }
+}
+
+/** A controller begins a life. */
+export function connectDataPlane(
+  world: SimWorld,
+  life: Life,
+  sabotage: Sabotage | undefined,
+): DataPlane {
+  const plane = world.controller.dataPlane
+  return {
+    publish(table) {
+      const before = targetsOf(plane.table)
+      if (sabotage === 'keeps routes of dead instances' && before.size > 0) {
+        plane.table = { ...table, routes: plane.table.routes }
+        return
+      }
+      plane.table = structuredClone(table)
+      const after = targetsOf(table)
+      for (const instance of after) plane.draining.delete(instance)
+      for (const instance of before) if (!after.has(instance)) drain(world, plane, instance)
+    },
+    observe(listener) {
+      plane.tell = (observation) => {
+        life.guard(Promise.resolve()).then(() => listener(observation))
+      }
+      if (sabotage === 'forgets the requests of a former controller') return
+      const there = [...targetsOf(plane.table), ...plane.draining.keys()].sort()
+      for (const instance of there) listener({ kind: 'routed', instance })
+    },
+    // No request of a client is simulated: there is nothing to count.
+    counters: () => life.guard(Promise.resolve(noCounters({ tableVersion: plane.table.version }))),
+    inForce: () => life.guard(Promise.resolve(true)),
+  }
+}
+
+/** Its last request takes a while, whoever lives meanwhile. */
+function drain(world: SimWorld, plane: SimDataPlane, instance: string): void {
+  const turn = Symbol(instance)
+  plane.draining.set(instance, turn)
+  world.clock.after(world.requestMs(), () => {
+    // It may have come back into the table, and left it again.
+    if (plane.draining.get(instance) !== turn) return
+    plane.draining.delete(instance)
+    plane.tell({ kind: 'drained', instance })
+  })
+}
+
+/** May it have requests in flight? */
+export function isBusy({ draining, table }: SimDataPlane, instance: string): boolean {
+  return draining.has(instance) || targetsOf(table).has(instance)
+}
+
+function targetsOf(table: RouteTable): Set<string> {
+  return new Set(table.routes.flatMap(({ targets }) => targets.map(({ instance }) => instance)))
+}
