@@ -139,7 +139,8 @@ async function succeed(options: Options, log: Log): Promise<Program> {
   // Then the predecessor goes on.
   if (main !== undefined) throw new TucanoError('port_taken', `port ${main.port}: ${main.error}`)
   predecessor.send({ kind: 'ready' })
-  const yours = await predecessor.next('yours')
+  // One that was killed leaves folder and ports as well, and all that it had under way is gone.
+  const yours = await predecessor.next('yours').catch(() => ({ table: null, routed: [] }))
   predecessor.on((message) => {
     if (message.kind === 'said' && message.line.kind === 'drained') {
       supervisor.predecessorDrained(message.line.instance, message.line.version)

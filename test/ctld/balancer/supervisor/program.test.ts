@@ -98,6 +98,24 @@ test('a successor that does not come up changes nothing, and the next one may', 
   expect(await world.ask()).toBe('200 fine')
 })
 
+test('a predecessor that is killed in the middle of an upgrade leaves its successor serving', async () => {
+  const folder = join(temporaryFolder(), 'balancer')
+  const [port = 0] = await freePorts(1)
+  const successor = spawn(PROGRAM, ['--folder', folder, '--inherit'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  })
+  onTestFinished(() => void successor.kill('SIGKILL'))
+  const table = { version: 1, settings: { ...settings, port }, routes: [] }
+  successor.send({ kind: 'inherit', sockets: [], table })
+  expect((await once(successor, 'message'))[0]).toEqual({ kind: 'ready' })
+  successor.disconnect()
+  const feed = feedOf(folder, table.settings, false)
+  onTestFinished(() => feed.close())
+  await feed.connect()
+  expect(await askOnce(port, '/')).toMatch(/^404 /)
+  expect(readFileSync(join(folder, 'balancer.pid'), 'utf8')).toBe(`${successor.pid}\n`)
+})
+
 test('a log that has grown too long is emptied at the start, its content kept aside', async () => {
   const folder = join(temporaryFolder(), 'balancer')
   mkdirSync(folder, { mode: 0o700 })
