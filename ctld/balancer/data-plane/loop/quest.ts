@@ -53,6 +53,9 @@ export class Quest implements Waiter, Wish {
     if (seeker.isOver) return
     const isPaused = lane.route.traffic === 'paused' && this.#place?.isPauseOver !== true
     this.#place?.woken()
+    // Who failed before may be another program by now; and to wait for the others alone would keep
+    // those behind it waiting, too.
+    if (isFirst) this.attempts.tried?.clear()
     if (lane.isGone) seeker.refuse(gone(), 'queue', 'balancer')
     else if (lane.route.traffic === 'maintenance') seeker.turnedAway()
     else if (isPaused) this.#wait('paused', isFirst)
