@@ -7,11 +7,11 @@ import type { Upstream } from './upstream.ts'
 
 /** Answers in a row. */
 const PROVEN_ANSWERS = 32
-/** What an answer may make the next one wait. */
-const QUICK_MS = 10
+/** What an answer may make the next one wait. A program at its limit has some ten for everybody. */
+const QUICK_MS = 25
 const SMALL_BYTES = 64 * 1024
 /** After that those behind a slow answer are sent again, each on a connection of its own. */
-export const QUEUE_PATIENCE_MS = 25
+export const QUEUE_PATIENCE_MS = 50
 /** Requests on one connection at a time. */
 export const GROUP_MAX = 32
 /** A busy machine makes everybody wait now and then, so it begins with little. */

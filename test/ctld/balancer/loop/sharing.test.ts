@@ -9,7 +9,7 @@ import { answer, chunked, createOrigin, type Origin, ok, type Seen } from './ori
 import { instance, service, standingRig, turns, until } from './world.ts'
 
 const PROVEN = 32
-const PATIENCE_MS = 25
+const PATIENCE_MS = 50
 
 /** `serve` answers all but what the clients ask for to prove the instance. */
 async function world(serve: (seen: Seen) => void, more: Partial<Route> = {}) {
@@ -147,7 +147,7 @@ test('a slow one that shares nothing any more has all the time of the service', 
   await origin.untilSeen(2)
   clock.advance(PATIENCE_MS)
   expect((await all[1].answer()).body).toBe('/1')
-  clock.advance(4_974)
+  clock.advance(4_949)
   await turns()
   expect(all[0].text()).toBe('')
   clock.advance(2)
