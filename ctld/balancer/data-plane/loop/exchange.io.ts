@@ -45,7 +45,8 @@ export class Exchange implements Batched, Seeker {
     this.#quest = new Quest(engine, this.account, this)
     const hasBody = asked.bodyLength !== 0
     this.isRepeatable = asked.isSafe && !hasBody
-    this.mayShare = this.isRepeatable && asked.protocol === ''
+    // Programs that answer HEAD with a body all the same would answer the next client with it.
+    this.mayShare = this.isRepeatable && asked.protocol === '' && asked.method !== 'HEAD'
     if (hasBody) this.upload = new Upload(asked.bodyLength, lane.route.bodyMax)
   }
 
