@@ -71,7 +71,6 @@ export function diffTopology(before: ControllerConfig, after: ControllerConfig):
     restartRequired: [
       ...differing('controller', controllerOf(before), controllerOf(after)),
       ...differing('api', before.api, after.api),
-      ...differing('balancer', before.balancer, after.balancer),
       ...differing('store', before.store, after.store),
     ],
   }
