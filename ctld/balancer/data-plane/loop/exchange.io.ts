@@ -117,7 +117,7 @@ export class Exchange implements Batched, Seeker {
   /** After the client's octets went through the upload. */
   uploaded({ state, problem }: Upload): void {
     if (state === 'full') this.#connection?.watchBody()
-    else if (state === 'whole') this.#connection?.requestSent()
+    else if (state === 'whole') this.#connection?.watch()
     else if (problem !== undefined) this.bodyFault(problem)
   }
 
@@ -135,7 +135,7 @@ export class Exchange implements Batched, Seeker {
     // 100 was said by us; a client of HTTP/1.0 knows no interim answers.
     if (head.status === 100 || this.asked.minor === 0 || this.isOver) return
     this.#client.text(interimToClient(head))
-    this.#client.flush()
+    this.flush()
   }
 
   begin(head: ResponseHead, length: number, now: number): void {

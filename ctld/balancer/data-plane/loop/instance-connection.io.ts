@@ -73,8 +73,8 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
     if (this.#state === 'open') this.#sendAll()
   }
 
-  /** The request is whole, and its answer may be waited for. */
-  requestSent(): void {
+  /** The request is whole, or the client takes more: what comes next is waited for. */
+  watch(): void {
     if (this.#reader.isAtHead) this.#watchAnswer(this.#engine.clock.now())
     else this.watchBody()
   }
@@ -88,7 +88,7 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
   resume(): void {
     if (this.#state === 'closed' || !this.#socket.isPaused) return
     this.#socket.resume()
-    this.watchBody()
+    this.watch()
   }
 
   /**
