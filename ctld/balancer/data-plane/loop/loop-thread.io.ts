@@ -53,8 +53,6 @@ function answerOf(loop: Loop, { what, id }: Extract<ToLoop, { kind: 'ask' }>): F
       return { kind: what, id, answer: loop.counters() }
     case 'listening':
       return { kind: what, id, answer: loop.listening() }
-    case 'pulse':
-      return { kind: what, id, answer: null }
   }
 }
 

@@ -9,8 +9,8 @@ export type ToLoop =
   | { kind: 'drain'; graceMs: number }
   | { kind: 'ask'; what: LoopQuestion; id: number }
 
-/** `pulse`: does it still turn? */
-export type LoopQuestion = 'counters' | 'listening' | 'pulse'
+/** Whoever answers still turns. */
+export type LoopQuestion = 'counters' | 'listening'
 
 export type FromLoop =
   /** The ports of the table are open or have failed, as the news before it say. */
@@ -20,7 +20,6 @@ export type FromLoop =
   | { kind: 'drained' }
   | { kind: 'counters'; id: number; answer: DataPlaneCounters }
   | { kind: 'listening'; id: number; answer: ListeningPort[] }
-  | { kind: 'pulse'; id: number; answer: null }
 
 /** What a thread is born with. */
 export type LoopBirth = {

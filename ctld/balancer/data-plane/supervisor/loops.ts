@@ -1,8 +1,7 @@
-// Keeps as many loops running as are wanted, each in a thread: hands them the tables, starts
-// another for one that died or does not turn any more, lets those that are too many finish, and
-// gathers what they count.
+// Keeps as many loops running as are wanted, each in a thread: hands them the tables, replaces one
+// that died or does not turn any more, lets the surplus finish, and gathers what they count.
 
-import { type DataPlaneCounters, sumOf } from '#ctld/balancer/data-plane/counters.ts'
+import type { DataPlaneCounters } from '#ctld/balancer/data-plane/counters.ts'
 import type {
   ListeningPort,
   LoopNews,
@@ -15,6 +14,7 @@ import type {
 } from '#ctld/balancer/data-plane/loop/thread-messages.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Cancel, Clock, Log } from '#shared/ports.ts'
+import { createCountsKept } from './counts-kept.ts'
 import type { PortFailure } from './protocol.ts'
 
 /** A loop that lived for so long died of something new: its successor starts at once. */
@@ -22,8 +22,8 @@ const SHORT_LIFE_MS = 10_000
 const RESTART_MS_MIN = 100
 const RESTART_MS_MAX = 5_000
 /** A loop that does not answer for so long serves nobody: its connections wait in vain. */
-const PULSE_MS = 10_000
-const PULSES_MISSED_MAX = 3
+const PULSE_MS = 5_000
+const PULSES_MISSED_MAX = 7
 const ANSWER_MS_MAX = 2_000
 /** A loop tries a port that failed again well before that. */
 const FAILURE_MS = 12_000
@@ -83,6 +83,7 @@ type Waiting = { members: Set<string>; done: () => void }
 export function createLoops(ports: LoopsPorts): Loops {
   const { clock, log } = ports
   const members = new Map<string, Member>()
+  const counts = createCountsKept()
   /** By index; how often the loop in this place died young, one after the other. */
   const youngDeaths = new Map<number, number>()
   const restarts = new Map<number, Cancel>()
@@ -153,10 +154,9 @@ export function createLoops(ports: LoopsPorts): Loops {
       case 'drained':
         member.thread.terminate()
         return
-      case 'pulse':
-        member.pulsesMissed = 0
-        return
       default: {
+        member.pulsesMissed = 0
+        if (message.kind === 'counters') counts.told(id, message.answer)
         const question = questions.get(message.id)
         question?.take(message.answer)
         if (question !== undefined) tick(question.waiting, id)
@@ -181,6 +181,7 @@ export function createLoops(ports: LoopsPorts): Loops {
     const member = members.get(id)
     if (member === undefined) return
     members.delete(id)
+    counts.gone(id)
     const wasAsked = member.isDraining || isEnding
     for (const waiting of [...updates, ...[...questions.values()].map((one) => one.waiting)]) {
       tick(waiting, id)
@@ -215,7 +216,7 @@ export function createLoops(ports: LoopsPorts): Loops {
         if (member.pulsesMissed > PULSES_MISSED_MAX) {
           log.error({ loop: member.index }, 'a loop does not turn any more; it is ended')
           member.thread.terminate()
-        } else member.thread.post({ kind: 'ask', what: 'pulse', id: 0 })
+        } else member.thread.post({ kind: 'ask', what: 'counters', id: 0 })
       }
       pulse()
     })
@@ -261,6 +262,7 @@ export function createLoops(ports: LoopsPorts): Loops {
     },
     update(next) {
       table = next
+      counts.retain(next.routes)
       return new Promise((resolve) => {
         const done = () => {
           updates.delete(update)
@@ -277,8 +279,8 @@ export function createLoops(ports: LoopsPorts): Loops {
       if (updates.size > 0) await new Promise<void>((resolve) => onUpdated.push(resolve))
     },
     async counters() {
-      const all = await ask<DataPlaneCounters>('counters')
-      if (all.length > 0) return sumOf(all)
+      const answers = await ask<DataPlaneCounters>('counters')
+      if (answers.length > 0) return counts.sum()
       throw new TucanoError('unavailable', 'no loop of the balancer answers')
     },
     async listening() {

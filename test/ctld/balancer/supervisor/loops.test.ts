@@ -1,9 +1,15 @@
 // What happens to loops that die, hang, are too many or too few.
 
 import { expect, test } from 'vitest'
+import {
+  type DataPlaneCounters,
+  newInstanceCounters,
+  newServiceCounters,
+} from '#ctld/balancer/data-plane/counters.ts'
 import { createLoops, SHRINK_GRACE_MS } from '#ctld/balancer/data-plane/supervisor/loops.ts'
+import { noCounters } from '#test/fakes/counters.ts'
 import { createManualClock } from '#test/helpers/manual-clock.ts'
-import { aRoute, createLoopWorld, settings, settled, silent } from './world.ts'
+import { aRoute, createLoopWorld, type FakeLoop, settings, settled, silent } from './world.ts'
 
 const table = { version: 1, settings, routes: [aRoute('a', ['i-1'])], slots: { 'i-1': 0 } }
 
@@ -105,9 +111,9 @@ test('a loop that does not turn any more is ended and replaced; one that answers
   const world = rig()
   world.made.resize(2)
   await world.made.update(table)
-  for (let round = 0; round < 4; round += 1) {
-    world.clock.advance(10_000)
-    world.loops[0]?.say({ kind: 'pulse', id: 0, answer: null })
+  for (let round = 0; round < 8; round += 1) {
+    world.clock.advance(5_000)
+    world.loops[0]?.say({ kind: 'counters', id: 0, answer: noCounters() })
   }
   world.clock.advance(0)
   expect(world.told).toEqual(['gone 1: terminated'])
@@ -149,6 +155,40 @@ test('what a loop does not answer in time is left out; when none does, that is a
   await expect(counters).rejects.toMatchObject({ code: 'unavailable' })
 })
 
+test('what a loop told last counts on when it has died, and when it does not answer', async () => {
+  const world = rig()
+  world.made.resize(2)
+  await world.made.update(table)
+  world.clock.advance(5_000)
+  for (const loop of world.loops) loop.say(countsOf(loop, 10))
+  expect(requestsOf(await counted(world, 12, 14))).toEqual({ requests: 26, inFlight: 4, first: 26 })
+  // It counts three more before it dies, which it told with its pulse.
+  world.loops[1]?.say(countsOf(world.loops[1], 17))
+  world.loops[1]?.die('out of memory')
+  world.clock.advance(0)
+  expect(requestsOf(await counted(world, 20, 1))).toEqual({ requests: 38, inFlight: 4, first: 38 })
+  // The first one is busy.
+  const late = world.made.counters()
+  world.loops[2]?.say(countsOf(world.loops[2], 2))
+  world.clock.advance(2_000)
+  const last = await late
+  expect(requestsOf(last)).toEqual({ requests: 39, inFlight: 4, first: 39 })
+  expect(last).toMatchObject({ loops: 2, tableVersion: 1, connections: { open: 6 } })
+})
+
+test('a service and an instance that left the table are forgotten with what the dead counted', async () => {
+  const world = rig()
+  world.made.resize(1)
+  await world.made.update(table)
+  world.loops[0]?.say(countsOf(world.loops[0], 5))
+  world.loops[0]?.die('out of memory')
+  world.clock.advance(0)
+  await world.made.update({ ...table, version: 2, routes: [aRoute('a', [])] })
+  expect(requestsOf(await counted(world, 1))).toMatchObject({ requests: 6, first: 1 })
+  await world.made.update({ ...table, version: 3, routes: [] })
+  expect(requestsOf(await counted(world, 1))).toMatchObject({ requests: 1 })
+})
+
 test('the end: resolves when the last loop has finished, and none is started any more', async () => {
   const world = rig()
   world.made.resize(2)
@@ -179,6 +219,31 @@ test('the end: a loop that hangs is ended a moment after its time', async () => 
   await done
   expect(world.clock.timers()).toBe(0)
 })
+
+type Rig = ReturnType<typeof rig>
+
+/** So many requests, two under way and three connections open. */
+function countsOf(loop: FakeLoop | undefined, requests: number) {
+  const ask = loop?.heard.at(-1)
+  const instance = { ...newInstanceCounters(), requests, inFlight: 2, idleConnections: 1 }
+  const a = { ...newServiceCounters(), requests, inFlight: 2, instances: { 'i-1': instance } }
+  const connections = { accepted: requests, open: 3, refused: 0 }
+  const answer = noCounters({ tableVersion: 1, connections, services: { a } })
+  return { kind: 'counters' as const, id: ask?.kind === 'ask' ? ask.id : 0, answer }
+}
+
+/** What is told when each living loop answers with so many. */
+function counted(world: Rig, ...requests: number[]) {
+  const told = world.made.counters()
+  for (const [place, loop] of world.living().entries())
+    loop.say(countsOf(loop, requests[place] ?? 0))
+  return told
+}
+
+function requestsOf({ services }: DataPlaneCounters) {
+  const { requests = -1, inFlight = -1, instances = {} } = services.a ?? {}
+  return { requests, inFlight, first: instances['i-1']?.requests }
+}
 
 function rig(options: { isPrompt?: boolean } = {}) {
   const world = createLoopWorld(options)
