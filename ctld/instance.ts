@@ -99,7 +99,7 @@ function whileDeploying(was: Instance, event: InstanceEvent, now: number): Insta
     case 'terminated':
     case 'killed':
     case 'crashed':
-      // Its agent says so with each report: the wait for the next try must not begin anew each time.
+      // Its agent says so with each report: the wait for the next try must not begin anew.
       return was.retryAt === undefined ? failedToStart(was, failureOf(event), now) : was
     case 'terminate':
       // An attempt that waits for its retry runs nowhere: there is nothing to stop.
