@@ -22,6 +22,8 @@ const LOG_NAME = 'balancer.log'
 const SOCKET_PATH_MAX = 100
 const UNSENT_BYTES_MAX = 1024 * 1024
 const LAST_WORDS_MAX = 600
+/** Among pino's levels. */
+const WARN = 40
 
 export type DataPlaneClient = Feed
 
@@ -44,7 +46,7 @@ export function createDataPlaneClient(given: {
       log,
       version,
       dial: dialer(folder, log),
-      launch: mayStart ? (ended) => launch(folder, logLevel, ended) : undefined,
+      launch: mayStart ? (ended) => tryToLaunch(folder, logLevel, ended) : undefined,
       upgradeCommand: [process.execPath, ...FLAGS, MAIN],
     },
     settings,
@@ -122,6 +124,15 @@ function listen(socket: Socket, heard: Parameters<FeedPorts['dial']>[0]['heard']
   })
 }
 
+/** What cannot be started now may be later: it is tried again like one that ended at once. */
+function tryToLaunch(folder: string, logLevel: LogLevel, ended: (words: string) => void): void {
+  try {
+    launch(folder, logLevel, ended)
+  } catch (error) {
+    ended(messageOf(error))
+  }
+}
+
 /**
  * It logs to a file of its own folder: the controller's standard error may be a pipe or a terminal
  * that ends with the controller, and at three in the morning the file is there, whoever lives.
@@ -149,8 +160,18 @@ function launch(folder: string, logLevel: LogLevel, ended: (words: string) => vo
 function lastWords(file: string, from: number): string {
   try {
     const text = readFileSync(file).subarray(from).toString('utf8').trim()
-    return text.split('\n').slice(-3).join(' ').slice(-LAST_WORDS_MAX)
+    return text.split('\n').slice(-3).map(wordsOf).join(' ').trim().slice(-LAST_WORDS_MAX)
   } catch {
     return '' // It was moved away.
+  }
+}
+
+/** Of a line of its log what went wrong; that all was well before says nothing of its end. */
+function wordsOf(line: string): string {
+  try {
+    const { level, msg, error } = JSON.parse(line) as Record<string, unknown>
+    return Number(level) < WARN ? '' : [msg, error].filter(Boolean).join(': ')
+  } catch {
+    return line // Words of Node itself, or of a start that failed.
   }
 }

@@ -147,6 +147,28 @@ test('a full disk keeps it from nothing: neither from its start nor from its tra
   expect(statSync(join(folder, 'control.sock')).mode & 0o077).toBe(0)
 })
 
+test('what is told of its end is what went wrong, and not that it had started', async () => {
+  const folder = join(temporaryFolder(), 'balancer')
+  const feed = feedOf(folder, settings, true)
+  const told = new Promise<Observation>((resolve) => feed.observe(resolve))
+  onTestFinished(() => {
+    feed.abandon()
+    feed.close()
+  })
+  await feed.connect()
+  process.kill(Number(readFileSync(join(folder, 'balancer.pid'), 'utf8')), 'SIGKILL')
+  const error = `SIGKILL (${join(folder, 'balancer.log')})`
+  expect(await told).toEqual({ kind: 'data_plane_failed', error })
+})
+
+test('one that cannot be started is told of like one that ended', async () => {
+  const folder = join(temporaryFolder(), 'balancer')
+  mkdirSync(join(folder, 'balancer.log'), { recursive: true })
+  const feed = feedOf(folder, settings, true)
+  onTestFinished(() => feed.close())
+  await expect(feed.connect()).rejects.toThrow(/tucano_balancer does not start: EISDIR/)
+})
+
 test('its launcher and the controller start it with the same flags', () => {
   const launcher = readFileSync(PROGRAM, 'utf8')
   const client = readFileSync('ctld/balancer/data-plane-client.io.ts', 'utf8')
