@@ -13,6 +13,7 @@ import {
   PROTOCOL,
   type ToDataPlane,
 } from './data-plane/supervisor/protocol.ts'
+import { createInForce } from './in-force.ts'
 import { createQuestions } from './questions.ts'
 
 const REDIAL_MS_MIN = 20
@@ -73,6 +74,7 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
   /** What was seen before anybody listened. */
   const early: Observation[] = []
   const awaited = createAwaited()
+  const inForce = createInForce(clock)
   const questions = createQuestions(clock)
   const greeted = Promise.withResolvers<void>()
   const served = Promise.withResolvers<void>()
@@ -208,6 +210,7 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
     isGreeted = true
     if (clock.now() - greetedAt > STEADY_MS) redialMs = REDIAL_MS_MIN
     greetedAt = clock.now()
+    inForce.connected()
     const { drained, routed } = awaited.greeted(hello.routed)
     for (const instance of drained) tell({ kind: 'drained', instance })
     for (const instance of routed) tell({ kind: 'routed', instance })
@@ -227,7 +230,8 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
     link?.send({ kind: 'upgrade', command: [...ports.upgradeCommand] })
   }
 
-  function acked({ failures, notKept }: Extract<FromDataPlane, { kind: 'ack' }>): void {
+  function acked({ version, failures, notKept }: Extract<FromDataPlane, { kind: 'ack' }>): void {
+    inForce.acked(version)
     if (notKept !== undefined) {
       log.warn({ error: notKept }, 'the data plane could not keep its route table on disk')
     }
@@ -247,6 +251,7 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
     publish(next) {
       table = next
       awaited.published(next)
+      inForce.published(next.version)
       sendTable()
     },
     observe(listener) {
@@ -254,6 +259,7 @@ export function createFeed(ports: FeedPorts, first: Settings): Feed {
       for (const observation of early.splice(0)) listener(observation)
     },
     counters: () => questions.ask(isGreeted ? link?.send : undefined),
+    inForce: inForce.wait,
     connect() {
       void dial()
       return within(READY_MS_MAX, greeted.promise, 'tucano_balancer does not answer')
