@@ -65,27 +65,32 @@ test('more and fewer loops under load: no request fails', async () => {
   expect(clients.flatMap(({ failures }) => failures)).toEqual([])
 })
 
-test('all loops count for the whole balancer', async () => {
+test('all loops count for the whole balancer, also those that died', async () => {
   const world = await serving(2)
   for (let round = 0; round < 20; round += 1) {
     const client = createClient(world.port)
     await client.ask()
     client.close()
   }
+  const counters = {
+    loops: 2,
+    tableVersion: 1,
+    connections: { accepted: 20 },
+    services: {
+      a: { requests: 20, statuses: { 200: 20 }, instances: { 'i-1': { requests: 20 } } },
+    },
+  }
   world.supervisor.hear(world.peer, { kind: 'counters', id: 9 })
-  await expect
-    .poll(() => world.peer.of('counters'))
-    .toMatchObject([
-      {
-        id: 9,
-        counters: {
-          loops: 2,
-          tableVersion: 1,
-          connections: { accepted: 20 },
-          services: { a: { requests: 20, statuses: { 200: 20 } } },
-        },
-      },
-    ])
+  await expect.poll(() => world.peer.of('counters')).toMatchObject([{ id: 9, counters }])
+
+  for (const thread of world.threads.slice(0, 2)) thread.terminate()
+  await expect.poll(() => world.peer.of('observed')).toHaveLength(2)
+  // Those that are started in their place have counted nothing yet, and read the table first.
+  const askAgain = () => {
+    world.supervisor.hear(world.peer, { kind: 'counters', id: 10 })
+    return world.peer.of('counters').at(-1)
+  }
+  await expect.poll(askAgain).toMatchObject({ id: 10, counters })
 })
 
 async function serving(threads: number) {
