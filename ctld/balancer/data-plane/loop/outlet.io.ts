@@ -34,7 +34,8 @@ export class Outlet {
   /** undefined: not looked for yet; null: this Node has none. */
   #own: OwnWrites | null | undefined
   #pending = ''
-  #isLargeUnderWay = false
+  /** Large pieces that the stream has not written yet. */
+  #largeOnes = 0
   #unsent = 0
 
   constructor(socket: Socket, scratch: Scratch, onTaken: () => void) {
@@ -62,7 +63,7 @@ export class Outlet {
     if (size + pending.length > SCRATCH_SIZE) {
       this.flush()
       this.#write(octets.subarray(from, to), this.#onWritten)
-      this.#isLargeUnderWay = this.#own === null && !this.isEmpty
+      if (this.#own === null && !this.#socket.destroyed) this.#largeOnes += 1
       return
     }
     const at = pending === '' ? 0 : buffer.write(pending, 0, 'latin1')
@@ -85,7 +86,7 @@ export class Outlet {
 
   /** Is the peer slower than what is written? */
   get isBehind(): boolean {
-    return this.#own?.isPending === true || this.#isLargeUnderWay || this.#socket.writableNeedDrain
+    return this.#own?.isPending === true || this.#largeOnes > 0 || this.#socket.writableNeedDrain
   }
 
   /** Has the kernel taken all that was written? */
@@ -113,8 +114,7 @@ export class Outlet {
   }
 
   readonly #onWritten = (): void => {
-    if (!this.#isLargeUnderWay) return
-    this.#isLargeUnderWay = false
-    this.#onTaken()
+    this.#largeOnes -= 1
+    if (this.#largeOnes === 0) this.#onTaken()
   }
 }
