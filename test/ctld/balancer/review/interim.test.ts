@@ -17,7 +17,7 @@ test('interim answers come no faster than the client takes them', async () => {
           sent += many.length
         })
       ) {
-        /* on */
+        // The next one.
       }
     }
     socket.once('data', more)
