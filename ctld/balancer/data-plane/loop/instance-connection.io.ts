@@ -217,7 +217,7 @@ export class InstanceConnection implements Pooled, InstanceSocketOwner {
   /** An answer has begun: may this connection bring another one after it? */
   noteHead(head: ResponseHead, length: number, now: number): void {
     noteQuickness(this.upstream, head, { tookMs: this.#turns.waitedMs(now), length })
-    this.#keeping.noteHead(head, length)
+    this.#keeping.noteHead(head, length, this.#turns.count > 1)
   }
 
   /** The answer of the first in the queue is whole. `isAll`: nothing follows it. */

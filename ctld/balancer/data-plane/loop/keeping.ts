@@ -23,8 +23,11 @@ export class Keeping {
     this.#target = upstream.target
   }
 
-  /** An answer has begun. `length`: as of `bodyOf`. */
-  noteHead(head: ResponseHead, length: number): void {
+  /** An answer has begun. `length`: as of `bodyOf`; `isShared`: others wait behind it. */
+  noteHead(head: ResponseHead, length: number, isShared: boolean): void {
+    // What follows an answer that has no body by its status could be a body all the same, and would
+    // be taken for the answer to the next client's request.
+    if (isShared && (head.status === 204 || head.status === 304)) this.mustClose = true
     const said = head.keepAliveTimeoutMs
     const ms = said < 0 ? IDLE_DEFAULT_MS : Math.min(said - IDLE_MARGIN_MS, IDLE_MAX_MS)
     if (ms <= 0 || !head.keepAlive || length === UNTIL_CLOSE) this.mustClose = true

@@ -14,6 +14,13 @@ import type { LoopNews, LoopTable } from './loop-table.ts'
 import type { SharedCounts } from './shared-counts.ts'
 import { type Lane, newLane, newUpstream, type Upstream, type Waiter } from './upstream.ts'
 
+const OWN_SHORTAGES: ReadonlySet<string> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'EADDRNOTAVAIL',
+  'ENOBUFS',
+  'ENOMEM',
+])
 /** A flood of failures is one piece of news. */
 const NEWS_EVERY_MS = 1_000
 /** An instance that closed a connection under a request may do so again soon. */
@@ -230,6 +237,13 @@ export function createRegistry(ports: {
     unreachable(upstream: Upstream, error: string): void {
       const now = clock.now()
       upstream.counters.connectErrors += 1
+      // This machine is short of something: no instance is to blame for that.
+      if (OWN_SHORTAGES.has(error)) {
+        if (now - upstream.observedAt < NEWS_EVERY_MS) return
+        upstream.observedAt = now
+        log.warn({ instance: upstream.instance, error }, 'no connection can be made')
+        return
+      }
       if (ejection.unreachable(upstream.ejection, now)) {
         upstream.counters.ejections += 1
         log.debug({ instance: upstream.instance, error }, 'instance skipped')

@@ -90,6 +90,19 @@ test('an instance without a connection is skipped for 1, 2, 4, 8 and then 10 sec
   expect(isChosen()).toBe(true)
 })
 
+test('that this machine is short of something is no fault of an instance', () => {
+  const { registry, publish, claim, seen } = createBench()
+  const lane = publish(route([target('i1', 1), target('i2', 2)]))
+  for (const error of ['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS']) {
+    const upstream = claim(lane) as Upstream
+    registry.unreachable(upstream, error)
+    registry.release(upstream)
+  }
+  const chosen = [claim(lane), claim(lane)].map((upstream) => upstream?.instance)
+  expect(chosen.toSorted()).toEqual(['i1', 'i2'])
+  expect(seen).toEqual([])
+})
+
 test('the last one is never skipped, and what was tried is not tried again', () => {
   const { registry, publish, claim } = createBench()
   const lane = publish(route([target('i1', 1), target('i2', 2)]))
