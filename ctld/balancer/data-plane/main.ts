@@ -276,7 +276,7 @@ function supervisorOf(
     pid: process.pid,
     cores: Math.min(availableParallelism(), LOOPS_MAX),
     slotsMax: SLOTS_MAX,
-    startLoop: loopStarter(new URL('./loop/loop-thread.io.ts', import.meta.url), {
+    startLoop: loopStarter(new URL('./loop/loop-worker.io.ts', import.meta.url), {
       counts,
       logLevel,
     }),

@@ -19,7 +19,7 @@ import { freePorts } from '#test/helpers/free-ports.ts'
 import { aPeer, aRoute, aTable, silent } from './world.ts'
 
 const ENTRY = new URL(
-  '../../../../ctld/balancer/data-plane/loop/loop-thread.io.ts',
+  '../../../../ctld/balancer/data-plane/loop/loop-worker.io.ts',
   import.meta.url,
 )
 const CLIENTS = 24
