@@ -225,7 +225,11 @@ describe('slow programs', () => {
       ...{ saw: '200', words: 'every answer, slowly' },
     },
     'a body that stops': {
-      serve: (_seen, socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'),
+      // It answers nothing else on that connection, as long as it is not done with this.
+      serve(_seen, socket) {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
+        return new Promise<void>((resolve) => socket.once('close', () => resolve()))
+      },
       ...{ saw: 'cut', words: 'an answer that is visibly not whole' },
     },
   }
