@@ -1,6 +1,6 @@
 // The arguments that the benchmarks of a cluster share, and what they end with.
 
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { exitCodeOf, messageOf, TucanoError } from '#shared/errors.ts'
 
 export type BenchOptions = { quick: boolean; json: boolean; seconds: number }
@@ -11,7 +11,11 @@ const SECONDS_MAX = 600
 
 /** Throws a `usage` error. */
 export function parseBenchArguments(words: readonly string[]): BenchOptions {
-  const { quick, json, seconds } = readWords(words)
+  const { quick, json, seconds } = readOptions(words, {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    seconds: { type: 'string' },
+  })
   const wanted = seconds === undefined ? (quick ? SECONDS_QUICK : SECONDS) : Number(seconds)
   if (!(wanted > 0 && wanted <= SECONDS_MAX)) {
     throw new TucanoError('usage', `--seconds is not above 0, at most ${SECONDS_MAX}: ${seconds}`)
@@ -36,16 +40,13 @@ export async function runBench<T>(bench: {
   }
 }
 
-function readWords(words: readonly string[]) {
+/** Throws a `usage` error for an option that is unknown or lacks its value. */
+export function readOptions<const T extends NonNullable<ParseArgsConfig['options']>>(
+  words: readonly string[],
+  options: T,
+) {
   try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        seconds: { type: 'string' },
-      },
-    }).values
+    return parseArgs({ args: [...words], options }).values
   } catch (cause) {
     throw new TucanoError('usage', messageOf(cause), { cause })
   }

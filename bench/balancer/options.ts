@@ -1,7 +1,7 @@
 // The arguments of the command.
 
-import { parseArgs } from 'node:util'
-import { messageOf, TucanoError } from '#shared/errors.ts'
+import { readOptions } from '#bench/command.ts'
+import { TucanoError } from '#shared/errors.ts'
 import { type Case, cases, QUICK, type Times, WHOLE } from './cases.ts'
 import { type ProxyName, proxyNames } from './proxies.ts'
 
@@ -79,20 +79,13 @@ function numberOf(option: string, text: string | undefined, max: number): number
 }
 
 function readWords(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        only: { type: 'string' },
-        proxies: { type: 'string' },
-        rounds: { type: 'string' },
-        seconds: { type: 'string' },
-        'node-flags': { type: 'string' },
-      },
-    }).values
-  } catch (cause) {
-    throw new TucanoError('usage', messageOf(cause), { cause })
-  }
+  return readOptions(words, {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    proxies: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    'node-flags': { type: 'string' },
+  })
 }

@@ -3,6 +3,7 @@
 
 import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
+import { chunksOf } from './chunks.ts'
 
 export type Reply = {
   status: number
@@ -112,19 +113,6 @@ function firstOf(text: string, method: string, isOver: boolean) {
   if (fields('transfer-encoding').length === 0) {
     return isOver ? whole(text.slice(end), text.length) : undefined
   }
-  let body = ''
-  for (let at = end; ; ) {
-    const line = text.indexOf('\r\n', at)
-    if (line === -1) return undefined
-    const size = Number.parseInt(text.slice(at, line), 16)
-    if (size === 0) {
-      const last = text.indexOf('\r\n\r\n', line)
-      if (last === -1) return undefined
-      const trailers = text.slice(line + 2, last)
-      return whole(trailers === '' ? body : `${body}|${trailers}`, last + 4)
-    }
-    if (text.length < line + 4 + size) return undefined
-    body += text.slice(line + 2, line + 2 + size)
-    at = line + 4 + size
-  }
+  const chunks = chunksOf(text, end)
+  return chunks === undefined ? undefined : whole(chunks.body, chunks.to)
 }

@@ -3,6 +3,7 @@
 
 import type { Socket } from 'node:net'
 import type { Rig } from '#test/ctld/balancer/rig.ts'
+import { chunksOf } from './chunks.ts'
 
 export type Seen = {
   /** Number of the connection, from 1. */
@@ -93,21 +94,8 @@ function firstOf(text: string): Whole | undefined {
     if (text.length < end + length) return undefined
     return { head, body: text.slice(end, end + length), length: end + length }
   }
-  let body = ''
-  for (let at = end; ; ) {
-    const line = text.indexOf('\r\n', at)
-    if (line === -1) return undefined
-    const size = Number.parseInt(text.slice(at, line), 16)
-    if (size === 0) {
-      const last = text.indexOf('\r\n\r\n', line)
-      if (last === -1) return undefined
-      const trailers = text.slice(line + 2, last)
-      return { head, body: trailers === '' ? body : `${body}|${trailers}`, length: last + 4 }
-    }
-    if (text.length < line + 2 + size + 2) return undefined
-    body += text.slice(line + 2, line + 2 + size)
-    at = line + 2 + size + 2
-  }
+  const chunks = chunksOf(text, end)
+  return chunks === undefined ? undefined : { head, body: chunks.body, length: chunks.to }
 }
 
 function seenOf({ head, body }: Whole, on: number, socket: Socket): Seen {
