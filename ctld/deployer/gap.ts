@@ -4,7 +4,8 @@
 import { CRASH_PAUSE_MS_MAX, isCrashLoop, isHolding, isServing } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import type { Instance, Service } from '#shared/model.ts'
-import type { Need, Placed } from './place.ts'
+import { type Need, needOf } from './need.ts'
+import type { Placed } from './place.ts'
 import type { Action, Facts } from './reconcile.ts'
 
 const CRASH_PAUSE_MS = 60_000
@@ -195,18 +196,14 @@ function needsOf(
   )
   return Array.from({ length: count }, (_, index) => {
     const replaces = facts.frozen ? undefined : lost[index]
-    return {
-      service: service.name,
-      placement: service.config.placement,
-      maxPerNode: service.config.max_per_node,
-      staticPort: service.config.host_port === 'static' ? service.config.port : undefined,
+    return needOf(service, {
       avoid,
       why:
         replaces === undefined
           ? `concurrency ${service.config.concurrency}`
           : `in place of the one on ${replaces.node}, which is dead`,
       replaces: replaces?.id,
-    }
+    })
   })
 }
 

@@ -2,6 +2,7 @@
 // where the last placement stopped (M30, Q01, T03), or the least loaded. Pure.
 
 import { INSTANCES_PER_NODE_MAX } from '#shared/wire.ts'
+import type { Need } from './need.ts'
 
 export type Seat = {
   name: string
@@ -14,17 +15,6 @@ export type Seat = {
   instanceCount: number
   /** max(cpu, memory) of its last report, 0..1. */
   load: number
-}
-
-export type Need = {
-  service: string
-  placement: 'round_robin' | 'least_loaded'
-  maxPerNode: number | undefined
-  staticPort: number | undefined
-  /** Workers to take only when there is no other: it just failed there. */
-  avoid: ReadonlySet<string>
-  why: string
-  replaces: string | undefined
 }
 
 export type Placement = { need: Need; node: string; why: string }

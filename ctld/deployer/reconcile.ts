@@ -8,7 +8,8 @@ import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Instance, NodeState, Service } from '#shared/model.ts'
 import { gapOf } from './gap.ts'
-import { type Need, nextAfter, type Placed, place, type Seat } from './place.ts'
+import { type Need, needOf } from './need.ts'
+import { nextAfter, type Placed, place, type Seat } from './place.ts'
 
 export type NodeFact = {
   name: string
@@ -187,7 +188,7 @@ function retriesOf(
     const stays =
       instance.attempt < TRIES_PER_NODE &&
       seats.some((seat) => seat.name === instance.node && seat.closed === undefined)
-    const need = needOf(service)
+    const need = needOf(service, { why: 'retry', replaces: undefined, avoid: new Set() })
     const free = seats.map((seat) => (seat.name === instance.node ? withoutOne(seat, need) : seat))
     const node = stays ? instance.node : nextAfter(instance.node, need, free)
     if (node === undefined) {
@@ -208,18 +209,6 @@ function withoutOne(seat: Seat, { service, staticPort }: Need): Seat {
     ...seat,
     counts: new Map(seat.counts).set(service, count),
     ports: new Set(ports),
-  }
-}
-
-function needOf(service: Service): Need {
-  return {
-    service: service.name,
-    placement: 'round_robin',
-    maxPerNode: service.config.max_per_node,
-    staticPort: service.config.host_port === 'static' ? service.config.port : undefined,
-    avoid: new Set(),
-    why: 'retry',
-    replaces: undefined,
   }
 }
 
