@@ -12,6 +12,7 @@ import { machineClock } from '#shared/clock.io.ts'
 import { machineDisk } from '#shared/disk.io.ts'
 import { type DurableFile, writeDurable } from '#shared/durable-file.ts'
 import type { Instance, Service } from '#shared/model.ts'
+import { checkServiceConfig } from '#shared/service-config.ts'
 import { aDocument, anEvent, anInstance, changes } from '#test/helpers/stored.ts'
 
 const INSTANCES = 10_000
@@ -125,41 +126,19 @@ function document() {
 }
 
 function aService(n: number): Service {
-  const config: Service['config'] = {
-    kind: 'service',
+  const config = checkServiceConfig({
     name: `service-${n}`,
     concurrency: 3,
     image: {
       digest: `sha256:${'0'.repeat(64)}`,
       build: [['npm', 'ci']],
-      build_timeout: '10m',
       run: ['node', 'server.ts'],
     },
     port: 8_080,
-    host_port: 'dynamic',
-    protocol: 'http',
-    public: true,
-    proxy_protocol: 'none',
     hosts: [`service-${n}.example.org`],
     env: { LOG_LEVEL: 'info' },
-    health: {
-      path: '/health',
-      interval: '2s',
-      timeout: '1s',
-      fall: 3,
-      rise: 1,
-      start_timeout: '60s',
-    },
-    placement: 'round_robin',
-    balance: 'weighted_round_robin',
-    slow_start: '0s',
-    limits: { in_flight: 0, queue: 1_000, queue_timeout: '5s', body: '1GiB' },
-    hold: '5s',
-    pipelining: 'auto',
-    stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
-    update: { strategy: 'rolling', max_surge: 1 },
-    timeouts: { connect: '2s', response: '60s', idle: '60s' },
-  }
+    health: { path: '/health' },
+  })
   return {
     name: config.name,
     config,

@@ -139,7 +139,14 @@ export type ServiceConfig = {
   path?: string
   env: Record<string, string>
   health: HealthCheck
-  placement: 'round_robin' | 'least_loaded'
+  placement: 'round_robin' | 'least_loaded' | 'spread'
+  /** Only with `placement: spread`. */
+  spread?: { label: string }
+  /** What a node must be like; all of them hold. */
+  constraints: LabelCondition[]
+  affinity: (LabelCondition & { weight: number })[]
+  /** 0..100; where room is short, the higher ones are placed first. */
+  priority: number
   max_per_node?: number
   balance: BalanceRule
   /** Only with `balance: hash`; absent there: by ip. */
@@ -154,7 +161,9 @@ export type ServiceConfig = {
   /** auto: short requests of several clients may share a connection to an instance. */
   pipelining: 'auto' | 'off'
   stop: { signal: StopSignal; grace: Duration; drain: Duration }
-  update: { strategy: 'rolling' | 'recreate' | 'none'; max_surge: 0 | 1 }
+  /** Two instances must not overlap: as `max_surge: 0`. */
+  exclusive: boolean
+  update: UpdateRules
   /** Without `idle`: `idleDefaults` of the protocol. */
   timeouts: { connect: Duration; response: Duration; idle?: Duration }
 }
@@ -167,6 +176,41 @@ export type ServiceLimits = {
   queue_timeout: Duration
   /** Of a request's body; 0B: no limit. */
   body: Size
+  /** Of an instance on its node; absent: no limit. `cpu` in cores. */
+  memory?: Size
+  cpu?: number
+  pids?: number
+  open_files?: number
+}
+
+/** Of a node's labels; `node` is its name. Neither `in` nor `not_in`: the label is there. */
+export type LabelCondition = { label: string; in?: string[]; not_in?: string[] }
+
+/** How a new revision takes the place of the old one (Q03). */
+export type UpdateRules = {
+  strategy: 'rolling' | 'recreate' | 'blue_green' | 'canary' | 'none'
+  /** 1: the new instance starts beside the old one. 0: the old one stops first. */
+  max_surge: 0 | 1
+  /** How long a new instance must be healthy before it takes the place of an old one. */
+  min_healthy: Duration
+  /** Time without progress after which the deployment has failed. */
+  deadline: Duration
+  auto_revert: boolean
+  /** canary: shares of the requests in percent, growing. */
+  steps: number[]
+  /** canary: how long it stays at each share. */
+  pause: Duration
+  guard: UpdateGuard
+}
+
+/** What of the live traffic makes a deployment fail. */
+export type UpdateGuard = {
+  /** By how much more of its requests than the former one it may fail, 0..1. */
+  error_rate: number
+  p99?: Duration
+  min_requests: number
+  /** How long it is still watched after it has taken the last place. */
+  watch: Duration
 }
 
 /** What of a request decides. A header or a cookie has a name. */

@@ -36,15 +36,29 @@ export const serviceDefaults = {
   image: { build_timeout: '10m' },
   health: { interval: '5s', timeout: '2s', fall: 3, rise: 2, start_timeout: '60s' },
   placement: 'round_robin',
+  priority: 50,
+  exclusive: false,
   balance: 'weighted_round_robin',
   slow_start: '0s',
   limits: { in_flight: 0, queue: 1_000, queue_timeout: '5s', body: '1GiB' },
   hold: '5s',
   pipelining: 'auto',
   stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
-  update: { strategy: 'rolling', max_surge: 1 },
+  update: {
+    strategy: 'rolling',
+    max_surge: 1,
+    min_healthy: '5s',
+    deadline: '5m',
+    auto_revert: true,
+    steps: [10, 50],
+    pause: '30s',
+    guard: { error_rate: 0.05, min_requests: 100, watch: '10s' },
+  },
   timeouts: { connect: '1s', response: '30s' },
 } as const
+
+/** Of one item of `affinity`. */
+export const affinityDefaults = { weight: 50 } as const
 
 /** `timeouts.idle`: a session of a database may be silent for long, a body may not. */
 export const idleDefaults = { http: '60s', tcp: '1h' } as const

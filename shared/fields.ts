@@ -195,10 +195,17 @@ export function email() {
 
 const labelName = /^[a-z0-9][a-z0-9._/-]{0,62}$/
 
+export function labelKey() {
+  return expects(z.string().max(63).regex(labelName), 'a label of a-z, 0-9, ., _, / and -')
+}
+
+export function labelValue() {
+  return line(128, 0)
+}
+
 export function labels() {
-  const key = expects(z.string().max(63).regex(labelName), 'a label of a-z, 0-9, ., _, / and -')
   return expects(
-    z.record(key, line(128, 0)).refine((labelled) => Object.keys(labelled).length <= 32),
+    z.record(labelKey(), labelValue()).refine((labelled) => Object.keys(labelled).length <= 32),
     'at most 32 labels with a text each, like {zone: a}',
   )
 }

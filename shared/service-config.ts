@@ -8,6 +8,7 @@ import { itemsOf, numberAt, partOf, textAt } from './loose.ts'
 import { checkDocument, type Fault } from './schema.ts'
 import { serviceSchema } from './service-schema.ts'
 import { trafficFaults } from './traffic-rules.ts'
+import { updateFaults } from './update-rules.ts'
 import { readYaml } from './yaml-document.ts'
 
 const refusedKeys = {
@@ -34,6 +35,7 @@ export function checkServiceDocument(document: SourceDocument): ServiceConfig {
       ...placeFaults(data),
       ...hostFaults(data),
       ...trafficFaults(data),
+      ...updateFaults(data),
     ],
   })
 }

@@ -3,33 +3,12 @@
 import type { BalancedNode } from '#ctld/balancer/table.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
 import type { Instance, NodeMetrics, Service } from '#shared/model.ts'
+import { checkServiceConfig } from '#shared/service-config.ts'
 import type { Random } from '#test/helpers/seeds.ts'
 
 export function aConfig(name: string, more: Partial<ServiceConfig> = {}): ServiceConfig {
-  return {
-    kind: 'service',
-    name,
-    concurrency: 2,
-    image: { path: '.', build: [], build_timeout: '10m', run: ['server'] },
-    port: 8080,
-    host_port: 'dynamic',
-    protocol: 'http',
-    public: true,
-    proxy_protocol: 'none',
-    hosts: [],
-    env: {},
-    health: { interval: '2s', timeout: '1s', fall: 3, rise: 1, start_timeout: '30s' },
-    placement: 'round_robin',
-    balance: 'weighted_round_robin',
-    slow_start: '0s',
-    limits: { in_flight: 0, queue: 1_000, queue_timeout: '5s', body: '1GiB' },
-    hold: '5s',
-    pipelining: 'auto',
-    stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
-    update: { strategy: 'rolling', max_surge: 1 },
-    timeouts: { connect: '1s', response: '30s' },
-    ...more,
-  }
+  const least = { name, concurrency: 2, image: { path: '.', run: ['server'] }, port: 8080 }
+  return { ...checkServiceConfig(least), ...more }
 }
 
 export function aService(
