@@ -26,17 +26,25 @@ const GRACE_INTERVALS = 2
 /** How long a service must have been whole before its incident is over. */
 export const WELL_AFTER_MS = 60_000
 
+export type DeployGiven = {
+  newId: () => string
+  routed: ReadonlySet<string>
+  isDurable: boolean
+  /** Told of each action before it is folded; `instance` is the one that it is about, if any. */
+  onAction?: (action: Action, instance: string | undefined) => void
+}
+
 export function deploy(
   world: World,
-  given: { newId: () => string; routed: ReadonlySet<string>; isDurable: boolean },
+  given: DeployGiven,
   now: number,
 ): { pending: Pending[]; wakeAt: number } {
   let plan = planOf(world, given, now)
   for (let round = 1; round < ROUNDS_MAX && plan.actions.length > 0; round += 1) {
-    obey(world, plan, given.newId, now)
+    obey(world, plan, given, now)
     plan = planOf(world, given, now)
   }
-  obey(world, plan, given.newId, now)
+  obey(world, plan, given, now)
   foldOld(world, now)
   const wellAt = followDeployments(world, now)
   return { pending: plan.pending, wakeAt: Math.min(plan.wakeAt, wellAt) }
@@ -89,18 +97,23 @@ function nodeFacts(world: World): NodeFact[] {
   })
 }
 
-function obey(world: World, plan: Plan, newId: () => string, now: number): void {
-  for (const action of plan.actions) obeyOne(world, action, newId, now)
+function obey(world: World, plan: Plan, { newId, onAction }: DeployGiven, now: number): void {
+  for (const action of plan.actions) {
+    const id =
+      action.kind === 'place' ? newId() : 'instance' in action ? action.instance : undefined
+    onAction?.(action, id)
+    obeyOne(world, action, id, now)
+  }
   if (plan.cursor !== factsOf(world).cursor) setFacts(world, { cursor: plan.cursor })
 }
 
-function obeyOne(world: World, action: Action, newId: () => string, now: number): void {
+function obeyOne(world: World, action: Action, id: string | undefined, now: number): void {
   switch (action.kind) {
     case 'place': {
       const service = world.tables.services.get(action.service)
-      if (service === undefined) return
+      if (service === undefined || id === undefined) return
       const { node, why, replaces } = action
-      foldPlaced(world, { id: newId(), service, node, why, replaces }, now)
+      foldPlaced(world, { id, service, node, why, replaces }, now)
       return
     }
     case 'retry':

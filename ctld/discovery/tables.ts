@@ -23,6 +23,8 @@ export type Tables<Records extends Record<string, unknown>> = {
   savepoint(): void
   undo(): void
   committed(): void
+  /** The same records in tables of their own, with nothing changed yet. */
+  copy(): Tables<Records>
 }
 
 export function createTables<Records extends Record<string, unknown>>(
@@ -90,6 +92,15 @@ export function createTables<Records extends Record<string, unknown>>(
     committed() {
       journal = []
       for (const changed of dirty.values()) changed.clear()
+    },
+    copy() {
+      const copied = createTables<Records>(names)
+      for (const [name, map] of rows) {
+        const table = copied[name as keyof Records] as Table<unknown>
+        for (const [id, record] of map) table.put(id, record)
+      }
+      copied.committed()
+      return copied
     },
   }
   return Object.assign(tables, control) as unknown as Tables<Records>
