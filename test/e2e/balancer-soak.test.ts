@@ -80,12 +80,15 @@ async function expectAsBefore(
   balancer: BalancerProcess,
   before: { descriptors: number; sockets: number },
 ): Promise<void> {
-  await balancer.until(({ inFlight, waiting }) => inFlight === 0 && waiting === 0)
-  const { instances } = await balancer.service()
-  for (const one of Object.values(instances)) {
-    expect(one.inFlight).toBe(0)
-    expect(one.openConnections).toBe(one.idleConnections)
-  }
+  // A request that ended leaves its connection to a pool, or to be closed, a moment later.
+  await balancer.until(
+    ({ inFlight, waiting, instances }) =>
+      inFlight === 0 &&
+      waiting === 0 &&
+      Object.values(instances).every(
+        (one) => one.inFlight === 0 && one.openConnections === one.idleConnections,
+      ),
+  )
   // The pools let go of what nobody used for four seconds.
   await expect
     .poll(

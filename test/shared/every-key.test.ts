@@ -13,7 +13,7 @@ const examples = new Map(configurations.map(({ file }) => [file as string, fullE
 /** No key of any configuration takes one of these. */
 const wrongForAll: Record<string, unknown> = {
   nothing: null,
-  'a fraction': 17.5,
+  'a fraction': 2_048.5,
   'a negative number': -1,
   'a huge number': 1e9,
   'no number': Number.NaN,
@@ -64,7 +64,7 @@ describe.each(configurations)('$title', ({ file, schema, parse }) => {
     const leaves = keys.filter(({ key }) => !keys.some((other) => isInside(other.key, key)))
     const broken = leaves
       .filter(({ path }) => !isSecret(path.slice(0, -1)))
-      .reduce((data, { path }) => withValue(data, path, 17.5), usable(file))
+      .reduce((data, { path }) => withValue(data, path, 2_048.5), usable(file))
     const named = problemsOf(() => parse(stringify(broken), file)).map(keyOfProblem)
     const expected = leaves
       .map(({ path }) => textOf(path))
@@ -76,7 +76,7 @@ describe.each(configurations)('$title', ({ file, schema, parse }) => {
 test('the API refuses the same, located by JSON pointer', () => {
   for (const { key } of keysOf(serviceSchema)) {
     const path = pathOf(key)
-    const data = withValue(usable('services/service.example.yaml'), path, 17.5)
+    const data = withValue(usable('services/service.example.yaml'), path, 2_048.5)
     const problems = problemsOf(() => checkServiceConfig(data))
     expect(problems.map(({ where }) => where)).toContain(`/${path.join('/')}`)
   }

@@ -27,13 +27,26 @@ test('M47–M49: the smallest configuration, and every default', () => {
     env: {},
     health: { interval: '5s', timeout: '2s', fall: 3, rise: 2, start_timeout: '60s' },
     placement: 'round_robin',
+    constraints: [],
+    affinity: [],
+    priority: 50,
     balance: 'weighted_round_robin',
     slow_start: '0s',
     limits: { in_flight: 0, queue: 1_000, queue_timeout: '5s', body: '1GiB' },
     hold: '5s',
     pipelining: 'auto',
     stop: { signal: 'SIGTERM', grace: '20s', drain: '30s' },
-    update: { strategy: 'rolling', max_surge: 1 },
+    exclusive: false,
+    update: {
+      strategy: 'rolling',
+      max_surge: 1,
+      min_healthy: '5s',
+      deadline: '5m',
+      auto_revert: true,
+      steps: [10, 50],
+      pause: '30s',
+      guard: { error_rate: 0.05, min_requests: 100, watch: '10s' },
+    },
     timeouts: { connect: '1s', response: '30s' },
   })
 })
@@ -237,4 +250,15 @@ test('dangerous keys and deep nesting are refused in the API too', () => {
   expect(complaints(() => checkServiceConfig({ env: deep }))).toContain(
     'nested deeper than 32 levels',
   )
+})
+
+test.each([
+  ['concurrency: 1', 'update: {strategy: canary}', /update.strategy: canary needs a concurrency/],
+  ['exclusive: true', 'update: {strategy: blue_green}', /exclusive: blue_green starts new/],
+  ['priority: 1', 'update: {strategy: canary, max_surge: 0}', /update.max_surge: 0 means nothing/],
+  ['priority: 1', 'update: {strategy: canary, steps: [50, 10]}', /update.steps: expected 1..10 gr/],
+])('%s with %s is refused, and why', (first, second, words) => {
+  const base = first.startsWith('concurrency') ? small.replace(/concurrency: .*/, first) : small
+  const text = `${base}${first.startsWith('concurrency') ? '' : `${first}\n`}${second}\n`
+  expect(refusal(text)).toMatch(words)
 })
