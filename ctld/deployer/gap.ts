@@ -4,13 +4,12 @@
 import { CRASH_PAUSE_MS_MAX, isCrashLoop, isHolding, isServing } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import type { Instance, Service } from '#shared/model.ts'
+import { avoidedBy } from './avoid.ts'
 import { type Need, needOf } from './need.ts'
 import type { Placed } from './place.ts'
 import type { Action, Facts } from './reconcile.ts'
 
 const CRASH_PAUSE_MS = 60_000
-/** A worker on which the service ended badly within this time is taken last. */
-const BAD_NODE_MS = 300_000
 
 export type Gap = {
   needs: Need[]
@@ -186,14 +185,7 @@ function needsOf(
 ): Need[] {
   const replacedAlready = new Set(mine.map((instance) => instance.replaces))
   const lost = mine.filter(({ state, id }) => state === 'lost' && !replacedAlready.has(id))
-  const avoid = new Set(
-    mine
-      .filter(({ state }) => state === 'unexpected_crashed' || state === 'failed_to_start')
-      // A new deployment is a new attempt: what failed before says nothing of its workers.
-      .filter((instance) => instance.deployment === service.deployment)
-      .filter((instance) => now - instance.changedAt < BAD_NODE_MS)
-      .map((instance) => instance.node),
-  )
+  const avoid = avoidedBy(service, mine, now)
   return Array.from({ length: count }, (_, index) => {
     const replaces = facts.frozen ? undefined : lost[index]
     return needOf(service, {

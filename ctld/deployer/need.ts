@@ -2,6 +2,7 @@
 
 import type { ServiceConfig } from '#shared/configuration.ts'
 import type { Service } from '#shared/model.ts'
+import type { Avoided } from './avoid.ts'
 
 export type Need = {
   service: string
@@ -9,7 +10,7 @@ export type Need = {
   maxPerNode: number | undefined
   staticPort: number | undefined
   /** Workers to take only when there is no other: it just failed there. */
-  avoid: ReadonlySet<string>
+  avoid: Avoided
   why: string
   replaces: string | undefined
 }
@@ -17,7 +18,7 @@ export type Need = {
 /** What an instance of the service's declared configuration needs. `replaces`: an instance's id. */
 export function needOf(
   service: Service,
-  given: { why: string; replaces: string | undefined; avoid: ReadonlySet<string> },
+  given: { why: string; replaces: string | undefined; avoid: Avoided },
 ): Need {
   const { config } = service
   return {

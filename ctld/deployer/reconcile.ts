@@ -7,6 +7,7 @@ import type { Pending } from '#ctld/snapshot.ts'
 import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Instance, NodeState, Service } from '#shared/model.ts'
+import { NOTHING_AVOIDED } from './avoid.ts'
 import { gapOf } from './gap.ts'
 import { type Need, needOf } from './need.ts'
 import { nextAfter, type Placed, place, type Seat } from './place.ts'
@@ -188,7 +189,7 @@ function retriesOf(
     const stays =
       instance.attempt < TRIES_PER_NODE &&
       seats.some((seat) => seat.name === instance.node && seat.closed === undefined)
-    const need = needOf(service, { why: 'retry', replaces: undefined, avoid: new Set() })
+    const need = needOf(service, { why: 'retry', replaces: undefined, avoid: NOTHING_AVOIDED })
     const free = seats.map((seat) => (seat.name === instance.node ? withoutOne(seat, need) : seat))
     const node = stays ? instance.node : nextAfter(instance.node, need, free)
     if (node === undefined) {
