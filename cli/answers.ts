@@ -6,10 +6,12 @@ import type {
   Deployment,
   IncidentKind,
   Instance,
+  NodeDrain,
   NodeMetrics,
   NodeState,
   Service,
 } from '#shared/model.ts'
+import type { Isolation } from '#shared/wire.ts'
 
 export type Pending = { service: string; count: number; why: string }
 
@@ -51,8 +53,11 @@ export type NodeAnswer = {
   changedAt: number
   silentMs: number | null
   drained: boolean
+  drain: NodeDrain | null
+  cordoned: boolean
   metrics: NodeMetrics | null
   agentVersion: string | null
+  isolation: Isolation | null
   instanceCount: number
 }
 
@@ -69,10 +74,12 @@ export type BalancerInstance = {
   reuses: number
   reuseDeaths: number
   responseErrors: number
+  failed: number
   idleConnections: number
   openConnections: number
   ejections: number
   connect: Times
+  answer: Times
 }
 
 export type BalancerService = {

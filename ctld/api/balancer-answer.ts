@@ -2,7 +2,7 @@
 // instead of histograms, and one for each of its instances.
 
 import { z } from 'zod'
-import { newServiceCounters } from '#ctld/balancer/balancer.ts'
+import { latencyAt, newServiceCounters } from '#ctld/balancer/balancer.ts'
 import type {
   DataPlaneCounters,
   Histogram,
@@ -14,6 +14,8 @@ import { compare } from '#shared/compare.ts'
 import { serviceSummaryAnswer } from './answers.ts'
 import { quantileMs } from './quantile.ts'
 import { summarize } from './service-summary.ts'
+
+const US_PER_MS = 1_000
 
 const count = z.number().min(0)
 const counts = z.record(z.string(), count)
@@ -30,10 +32,12 @@ const instanceAnswer = z.strictObject({
   reuses: count.describe('Requests on a kept connection'),
   reuseDeaths: count.describe('Kept connections that died under a request'),
   responseErrors: count,
+  failed: count.describe('Requests that it answered with 5xx, or not to the end'),
   idleConnections: count,
   openConnections: count,
   ejections: count,
   connect: times,
+  answer: times.describe('From its being given a request to the first byte of its answer'),
 })
 
 const serviceAnswer = z.strictObject({
@@ -106,13 +110,22 @@ function serviceOf(own: ServiceCounters, nodes: ReadonlyMap<string, string>) {
     firstByte: timesOf(firstByte),
     queue: timesOf(queue),
     instances: Object.entries(instances)
+      // Counts of those that left are kept for the judgement of deployments.
+      .filter(([, one]) => one.inTable !== 0 || one.inFlight > 0)
       .map(([instance, one]) => instanceOf(instance, nodes.get(instance) ?? null, one))
       .sort((left, right) => compare(left.instance, right.instance)),
   }
 }
 
 function instanceOf(instance: string, node: string | null, own: InstanceCounters) {
-  return { instance, node, ...own, connect: timesOf(own.connect) }
+  // A data plane of a former version, that is to be upgraded, knows less.
+  const { latency = {}, failed = 0, inTable: _, connect, ...plain } = own
+  const at = (share: number) => {
+    const us = latencyAt(latency, share)
+    return us === null ? null : Math.round(us) / US_PER_MS
+  }
+  const answer = { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+  return { instance, node, ...plain, failed, connect: timesOf(connect), answer }
 }
 
 function timesOf(histogram: Histogram): z.output<typeof times> {

@@ -128,6 +128,9 @@ function instanceFamilies(instances: readonly Instance[]): Family[] {
     plain('response_errors_total', 'counter', 'Answers broken or not HTTP', (own) => {
       return own.responseErrors
     }),
+    plain('failed_total', 'counter', 'Requests answered with 5xx, or not to the end', (own) => {
+      return own.failed ?? 0
+    }),
     plain('ejections_total', 'counter', 'Times it got no requests for a while', (own) => {
       return own.ejections
     }),

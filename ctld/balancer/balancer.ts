@@ -8,6 +8,7 @@ import { type BalancedNode, routeTable } from './table.ts'
 import { weigh } from './weigh.ts'
 
 export { HISTOGRAM_BOUNDS_US, newServiceCounters } from './data-plane/counters.ts'
+export { countOf, latencyAt } from './data-plane/latency.ts'
 export { type BalancedNode, hostConflicts } from './table.ts'
 
 export type Balancer = {

@@ -2,6 +2,7 @@
 
 import {
   type DataPlaneCounters,
+  newHistogram,
   newInstanceCounters,
   newServiceCounters,
   record,
@@ -27,7 +28,9 @@ export function busyCounters(): DataPlaneCounters {
     record(api.firstByte, count < 95 ? 700 : 30_000)
   }
   record(api.queue, 2_000)
-  const first = { ...newInstanceCounters(), requests: 60, inFlight: 1, connectAttempts: 9 }
+  const inTable = { ...newInstanceCounters(), inTable: 2 }
+  const first = { ...inTable, requests: 60, inFlight: 1, connectAttempts: 9 }
+  first.connect = newHistogram()
   record(first.connect, 300)
   const more = { connectErrors: 2, reuses: 51, reuseDeaths: 1, responseErrors: 3, ejections: 1 }
   Object.assign(first, more, { idleConnections: 4, openConnections: 5 })
@@ -42,7 +45,7 @@ export function busyCounters(): DataPlaneCounters {
     inFlight: 2,
     bytesIn: 1_000,
     bytesOut: 20_000,
-    instances: { 'i-1': first, 'i-9': { ...newInstanceCounters(), requests: 40 } },
+    instances: { 'i-1': first, 'i-9': { ...inTable, requests: 40, failed: 7 } },
   })
   return noCounters({
     tableVersion: 12,

@@ -1,6 +1,8 @@
 // What the data plane counts, per service and per instance, and how the counts of several loops
 // become one. Counters only grow; gauges (in flight, waiting, open) are the moment's.
 
+import type { Latencies } from './latency.ts'
+
 export type DataPlaneCounters = {
   /** Since when it counts, ms since 1970. */
   startedAt: number
@@ -48,6 +50,12 @@ export type InstanceCounters = {
   openConnections: number
   ejections: number
   connect: Histogram
+  /** Requests that it answered with 5xx, or not to the end. */
+  failed: number
+  /** Of each request that it answered or gave up: until the first byte of the answer. */
+  latency: Latencies
+  /** Loops that have it in their table. Counts of one that left are told for a while longer. */
+  inTable: number
 }
 
 /** Upper bounds in microseconds, then the sum and the count; the last bucket has no bound. */
@@ -105,6 +113,9 @@ export function newInstanceCounters(): InstanceCounters {
     openConnections: 0,
     ejections: 0,
     connect: newHistogram(),
+    failed: 0,
+    latency: {},
+    inTable: 0,
   }
 }
 

@@ -34,16 +34,18 @@ export class Attempts {
     return lastWord(this.#tries)
   }
 
-  /** `hasBegun`: the client has seen a part of the answer. */
+  /** true: it took the request and did not answer it; that is counted against it. */
   blame(
     { registry }: Pick<Engine, 'registry'>,
     upstream: Upstream,
     failure: Failure,
     hasBegun: boolean,
-  ): void {
-    if (!failure.wasSent) registry.unreachable(upstream, failure.error)
-    else if (isRace(failure) && !hasBegun) registry.reuseDied(upstream)
-    else registry.failedHard(upstream, failure.error)
+  ): boolean {
+    const isToBlame = failure.wasSent && (hasBegun || !isRace(failure))
+    if (isToBlame) registry.failedHard(upstream, failure.error)
+    else if (failure.wasSent) registry.reuseDied(upstream)
+    else registry.unreachable(upstream, failure.error)
+    return isToBlame
   }
 
   /** `another`: it may be tried again, and that is counted. */

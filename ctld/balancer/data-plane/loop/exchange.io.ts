@@ -31,7 +31,6 @@ export class Exchange implements Batched, Seeker {
   readonly #quest: Quest
   #connection: InstanceConnection | undefined
   #reply: Reply | undefined
-  #submittedAt = 0
   #phase: Phase = 'request'
   #trailers = ''
   #saidContinue = false
@@ -77,7 +76,6 @@ export class Exchange implements Batched, Seeker {
 
   found(upstream: Upstream): void {
     this.upstream = upstream
-    this.#submittedAt = this.#engine.clock.now()
     this.#phase = 'connect'
     this.#engine.dispatcher.submit(this)
   }
@@ -95,7 +93,7 @@ export class Exchange implements Batched, Seeker {
   headText(now: number): string {
     this.#phase = 'head'
     this.#quest.attempts.sent()
-    this.account.connectMs = now - this.#submittedAt
+    this.#quest.connected(now)
     return this.asked.lines + endOfHead((this.upstream as Upstream).instance)
   }
 
@@ -141,8 +139,7 @@ export class Exchange implements Batched, Seeker {
   begin(head: ResponseHead, length: number, now: number): void {
     if (this.isOver) return
     const upstream = this.upstream as Upstream
-    this.#engine.registry.succeeded(upstream)
-    this.account.firstByteMs = now - this.account.startedAt
+    this.#quest.answered(upstream, head.status, now)
     this.#phase = 'body'
     const { asked } = this
     this.#reply = new Reply(this.#client, head, length, {
@@ -153,7 +150,6 @@ export class Exchange implements Batched, Seeker {
       cookie: this.#cookie(upstream),
       mayKeep: asked.keepAlive && !this.#engine.isDraining && !this.owesBody,
     })
-    this.account.status = head.status
   }
 
   piece(octets: Buffer, from: number, to: number): void {
@@ -186,9 +182,7 @@ export class Exchange implements Batched, Seeker {
   switched(head: ResponseHead, connection: InstanceConnection, first: Buffer): void {
     const { account, asked, upstream } = this
     if (upstream === undefined) return
-    account.status = 101
-    account.firstByteMs = this.#engine.clock.now() - account.startedAt
-    this.#engine.registry.succeeded(upstream)
+    this.#quest.answered(upstream, 101, this.#engine.clock.now())
     this.#connection = undefined
     const facts = { requestId: asked.requestId, instance: upstream.instance }
     this.#client.join({
@@ -208,8 +202,7 @@ export class Exchange implements Batched, Seeker {
     if (this.isOver) return
     const upstream = this.upstream as Upstream
     this.#connection = undefined
-    this.account.error = failure.error
-    this.#quest.attempts.blame(this.#engine, upstream, failure, this.#reply !== undefined)
+    this.#quest.blame(upstream, failure, this.#reply !== undefined)
     this.#release()
     if (this.#reply !== undefined) {
       this.#cut('instance', 'body')

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import type { DataPlaneCounters, InstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
 import { createRequestHead } from '#ctld/balancer/data-plane/http1/request-head.ts'
 import { createResponseHead } from '#ctld/balancer/data-plane/http1/response-head.ts'
+import { latenciesOf } from '#ctld/balancer/data-plane/latency.ts'
 import { OwnWrites } from '#ctld/balancer/data-plane/tcp/own-writes.io.ts'
 import { trustIn } from '#ctld/balancer/data-plane/trust.ts'
 import { indexRoutes } from '#ctld/balancer/route.ts'
@@ -13,6 +14,7 @@ import { type AccessLog, createAccessLog } from './access-log.io.ts'
 import { createBulk } from './bulk.ts'
 import { ClientConnection } from './client-connection.io.ts'
 import { createDeadlines } from './deadlines.ts'
+import { departedOf } from './departed.ts'
 import { createDispatcher } from './dispatcher.io.ts'
 import { createDoors } from './doors.io.ts'
 import type { Engine } from './engine.ts'
@@ -178,7 +180,7 @@ export function createLoop(ports: LoopPorts): Loop {
         connections: { accepted, open, refused },
         rejected: engine.journal.rejections(),
         services: Object.fromEntries(
-          [...registry.lanes()].map((lane) => [lane.service, told(lane)]),
+          [...registry.lanes()].map((lane) => [lane.service, told(lane, clock.now())]),
         ),
       }
     },
@@ -205,13 +207,15 @@ function limitsOf(settings: Settings | undefined): { max: number; perIp: number 
   }
 }
 
-function told(lane: Lane) {
+function told(lane: Lane, now: number) {
   const instances: Record<string, InstanceCounters> = {}
   let inFlight = 0
-  for (const upstream of lane.upstreams) {
+  for (const upstream of [...lane.upstreams, ...departedOf(lane, now)]) {
     inFlight += upstream.inFlight
     instances[upstream.instance] = {
       ...upstream.counters,
+      latency: latenciesOf(upstream.took),
+      inTable: upstream.isLeaving ? 0 : 1,
       inFlight: upstream.inFlight,
       idleConnections: upstream.idle.length,
       openConnections: upstream.openConnections,

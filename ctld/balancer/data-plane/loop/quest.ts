@@ -7,8 +7,10 @@ import { Attempts } from './attempts.ts'
 import type { Engine } from './engine.ts'
 import { inVain, PlaceInQueue, type WaitReason } from './place-in-queue.ts'
 import type { Wish } from './registry.ts'
+import { scoreAnswer, scoreCut, scoreNoAnswer } from './score.ts'
 import type { EndedBy, Phase } from './tally.ts'
 import type { Lane, Upstream, Waiter } from './upstream.ts'
+import type { Failure } from './verdict.ts'
 
 /** Whoever needs an instance. */
 export type Seeker = {
@@ -26,6 +28,8 @@ export class Quest implements Waiter, Wish {
   readonly #seeker: Seeker
   readonly #account: Account
   #place: PlaceInQueue | undefined
+  /** When an instance was given the request. */
+  #givenAt = 0
 
   constructor(engine: Engine, account: Account, seeker: Seeker) {
     this.#engine = engine
@@ -44,6 +48,27 @@ export class Quest implements Waiter, Wish {
 
   get tried(): Set<Upstream> | undefined {
     return this.attempts.tried
+  }
+
+  connected(now: number): void {
+    this.#account.connectMs = now - this.#givenAt
+  }
+
+  /** The head of an answer is there. */
+  answered(upstream: Upstream, status: number, now: number): void {
+    this.#engine.registry.succeeded(upstream)
+    this.#account.status = status
+    this.#account.firstByteMs = now - this.#account.startedAt
+    scoreAnswer(upstream, status, now - this.#givenAt)
+  }
+
+  /** `hasBegun`: the client has seen a part of the answer. */
+  blame(upstream: Upstream, failure: Failure, hasBegun: boolean): void {
+    const engine = this.#engine
+    this.#account.error = failure.error
+    if (!this.attempts.blame(engine, upstream, failure, hasBegun)) return
+    if (hasBegun) scoreCut(upstream, this.#account.status)
+    else scoreNoAnswer(upstream, engine.clock.now() - this.#givenAt)
   }
 
   /** Tells the seeker what came of it, now or later. */
@@ -88,6 +113,7 @@ export class Quest implements Waiter, Wish {
     const upstream = this.#engine.registry.claim(lane, this)
     if (upstream !== undefined) {
       this.#noteWait()
+      this.#givenAt = this.#engine.clock.now()
       this.#seeker.found(upstream)
     } else if (lane.upstreams.every((one) => this.tried?.has(one))) this.#allTried()
     else this.#wait('full', isFirst)

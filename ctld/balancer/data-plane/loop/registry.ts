@@ -10,6 +10,7 @@ import { record } from '#ctld/balancer/data-plane/counters.ts'
 import type { Route, Target } from '#ctld/ports.ts'
 import { assert } from '#shared/assert.ts'
 import type { Clock, Dice, Log } from '#shared/ports.ts'
+import { comeBack, depart } from './departed.ts'
 import type { LoopNews, LoopTable } from './loop-table.ts'
 import type { SharedCounts } from './shared-counts.ts'
 import { type Lane, newLane, newUpstream, type Upstream, type Waiter } from './upstream.ts'
@@ -77,6 +78,7 @@ export function createRegistry(ports: {
     if (known === undefined) {
       const fresh = newUpstream(target, lane, slot)
       fresh.enteredAt = isFirstTable ? Number.NEGATIVE_INFINITY : now
+      comeBack(fresh, lane)
       byInstance.set(target.instance, fresh)
       bySlot.set(slot, fresh)
       return fresh
@@ -85,6 +87,7 @@ export function createRegistry(ports: {
       for (const connection of [...known.idle]) connection.destroy()
       Object.assign(known, { ejection: ejection.newEjection(), quickAnswers: 0 })
     }
+    comeBack(known, lane)
     return Object.assign(known, { target, lane, weight: target.weight, isLeaving: false })
   }
 
@@ -109,6 +112,7 @@ export function createRegistry(ports: {
     if (!upstream.isLeaving || upstream.inFlight > 0) return
     byInstance.delete(upstream.instance)
     bySlot.delete(upstream.slot)
+    upstream.emptiedAt = clock.now()
     for (const connection of [...upstream.idle]) connection.destroy()
     tell({ kind: 'emptied', instance: upstream.instance })
   }
@@ -178,7 +182,10 @@ export function createRegistry(ports: {
       for (const upstream of byInstance.values()) upstream.isLeaving = true
       lanes = new Map(table.routes.map((route) => [route.service, laneOf(route, table.slots, now)]))
       isFirstTable = false
-      for (const upstream of [...byInstance.values()]) forgetIfEmpty(upstream)
+      for (const upstream of [...byInstance.values()]) {
+        if (upstream.isLeaving) depart(upstream)
+        forgetIfEmpty(upstream)
+      }
       for (const lane of before.values()) {
         if (!lanes.has(lane.service)) {
           stopListening(lane)

@@ -9,6 +9,7 @@ import {
   type RetryBudget,
 } from '#ctld/balancer/data-plane/choose/retry-budget.ts'
 import { type InstanceCounters, newInstanceCounters } from '#ctld/balancer/data-plane/counters.ts'
+import { newBuckets } from '#ctld/balancer/data-plane/latency.ts'
 import type { Route, Target } from '#ctld/ports.ts'
 import { ALONE_START_MS } from './quickness.ts'
 import { Tally } from './tally.ts'
@@ -51,6 +52,10 @@ export type Upstream = {
   aloneMs: number
   observedAt: number
   counters: InstanceCounters
+  /** How long its answers took, see latency.ts. */
+  took: Uint32Array
+  /** When its last request ended after it had left the table; Infinity: not yet. */
+  emptiedAt: number
 }
 
 /** A service as it is routed now. */
@@ -65,6 +70,8 @@ export type Lane = {
   tally: Tally
   /** When it last had an instance to send to; -Infinity: never. */
   hadTargetsAt: number
+  /** Instances that left the table and whose counts are kept, by their ids. */
+  departed: Map<string, Upstream>
   /** The other loops tell this one when they free a place. */
   isListening: boolean
   /** The service is in no table any more. */
@@ -88,6 +95,7 @@ export function newLane(route: Route): Lane {
     budget: createRetryBudget(),
     tally: new Tally(),
     hadTargetsAt: Number.NEGATIVE_INFINITY,
+    departed: new Map(),
     isListening: false,
     isGone: false,
   }
@@ -113,5 +121,7 @@ export function newUpstream(target: Target, lane: Lane, slot: number): Upstream 
     aloneMs: ALONE_START_MS,
     observedAt: Number.NEGATIVE_INFINITY,
     counters: newInstanceCounters(),
+    took: newBuckets(),
+    emptiedAt: Number.POSITIVE_INFINITY,
   }
 }

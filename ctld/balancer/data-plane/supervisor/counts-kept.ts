@@ -7,14 +7,15 @@ import {
   type ServiceCounters,
   sumOf,
 } from '#ctld/balancer/data-plane/counters.ts'
+import { KEPT_MS } from '#ctld/balancer/data-plane/loop/departed.ts'
 import type { Route } from '#ctld/ports.ts'
 
 export type CountsKept = {
   told(member: string, counters: DataPlaneCounters): void
   /** It has ended: its gauges are 0. */
   gone(member: string): void
-  /** Services and instances that left the table are forgotten, as the loops forget them. */
-  retain(routes: readonly Route[]): void
+  /** Services that left the table are forgotten; instances a while later, as the loops do it. */
+  retain(routes: readonly Route[], now: number): void
   /** Of all that ever were. Throws when none of those that live has told anything. */
   sum(): DataPlaneCounters
 }
@@ -22,6 +23,8 @@ export type CountsKept = {
 export function createCountsKept(): CountsKept {
   const living = new Map<string, DataPlaneCounters>()
   let dead: DataPlaneCounters | undefined
+  /** Instances that only the dead ones counted, by when that was noticed. */
+  const leftAt = new Map<string, number>()
 
   return {
     told(member, counters) {
@@ -34,8 +37,15 @@ export function createCountsKept(): CountsKept {
       const counts = withoutGauges(last)
       dead = dead === undefined ? counts : sumOf([dead, counts])
     },
-    retain(routes) {
+    retain(routes, now) {
       if (dead === undefined) return
+      const isKept = (instance: string, inTable: ReadonlySet<string>) => {
+        if (inTable.has(instance)) leftAt.delete(instance)
+        else if (!leftAt.has(instance)) leftAt.set(instance, now)
+        const left = leftAt.get(instance)
+        if (left === undefined || now - left < KEPT_MS) return true
+        return !leftAt.delete(instance)
+      }
       const services: Record<string, ServiceCounters> = {}
       for (const { service, targets } of routes) {
         const own = dead.services[service]
@@ -43,7 +53,9 @@ export function createCountsKept(): CountsKept {
         const inTable = new Set(targets.map(({ instance }) => instance))
         services[service] = {
           ...own,
-          instances: mapped(own.instances, (one, instance) => (inTable.has(instance) ? one : null)),
+          instances: mapped(own.instances, (one, instance) =>
+            isKept(instance, inTable) ? one : null,
+          ),
         }
       }
       dead = { ...dead, services }
@@ -69,6 +81,7 @@ function withoutGauges(counters: DataPlaneCounters): DataPlaneCounters {
       instances: mapped(service.instances, (instance) => ({
         ...instance,
         inFlight: 0,
+        inTable: 0,
         idleConnections: 0,
         openConnections: 0,
       })),

@@ -262,7 +262,7 @@ export function createLoops(ports: LoopsPorts): Loops {
     },
     update(next) {
       table = next
-      counts.retain(next.routes)
+      counts.retain(next.routes, clock.now())
       return new Promise((resolve) => {
         const done = () => {
           updates.delete(update)

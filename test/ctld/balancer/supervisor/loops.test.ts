@@ -176,14 +176,20 @@ test('what a loop told last counts on when it has died, and when it does not ans
   expect(last).toMatchObject({ loops: 2, tableVersion: 1, connections: { open: 6 } })
 })
 
-test('a service and an instance that left the table are forgotten with what the dead counted', async () => {
+test('what the dead counted is forgotten with a service, and a minute after an instance left', async () => {
   const world = rig()
   world.made.resize(1)
   await world.made.update(table)
   world.loops[0]?.say(countsOf(world.loops[0], 5))
   world.loops[0]?.die('out of memory')
   world.clock.advance(0)
-  await world.made.update({ ...table, version: 2, routes: [aRoute('a', [])] })
+  const without = [aRoute('a', [])]
+  await world.made.update({ ...table, version: 2, routes: without })
+  world.clock.advance(59_999)
+  await world.made.update({ ...table, version: 2, routes: without })
+  expect(requestsOf(await counted(world, 1))).toMatchObject({ requests: 6, first: 6 })
+  world.clock.advance(1)
+  await world.made.update({ ...table, version: 2, routes: without })
   expect(requestsOf(await counted(world, 1))).toMatchObject({ requests: 6, first: 1 })
   await world.made.update({ ...table, version: 3, routes: [] })
   expect(requestsOf(await counted(world, 1))).toMatchObject({ requests: 1 })
