@@ -46,6 +46,7 @@ export type RealCluster = AsyncDisposable & {
   deploy(service: string, change?: Partial<ServiceConfig>): Promise<Deployment>
   declare(config: ServiceConfig): Promise<Deployment>
   settled(deployment: string): Promise<Deployment>
+  /** `service`: one of services/, or a folder of the repository that has a service.yaml. */
   upload(service: string, change?: Partial<ServiceConfig>): Promise<ServiceConfig>
   /** Waits until the check answers something; looks again at each event of the cluster. */
   until<T>(what: string, check: () => Promise<T | undefined | false>, limitMs?: number): Promise<T>
@@ -162,7 +163,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
       return body.instances
     },
     async upload(service, change = {}) {
-      const config = await readServiceFile(join(root, 'services', service, 'service.yaml'))
+      const home = service.includes('/') ? service : join('services', service)
+      const config = await readServiceFile(join(root, home, 'service.yaml'))
       const packed = await packFolder(config.image.path ?? '')
       try {
         const response = await fetch(`${apiUrl}/v1/images`, {
