@@ -7,32 +7,35 @@ import { type BenchOptions, runBench } from '#bench/command.ts'
 import { type MachineFacts, machineFacts } from '#bench/machine.ts'
 import { short, tableOf } from '#bench/table.ts'
 import { CASES } from './cases.ts'
+import { type DeployLatency, measureLatency } from './latency.ts'
 import { type CaseResult, runCase } from './run-case.ts'
 
 const USAGE = `node bench/deploy/main.ts [options]
   --quick      2,000 requests a case instead of 100,000, at 1,000 per second
   --json       one JSON object`
 
-const FULL = { requests: 100_000, rate: 3_000 }
-const QUICK = { requests: 2_000, rate: 1_000 }
+const FULL = { requests: 100_000, rate: 3_000, deploys: 15 }
+const QUICK = { requests: 2_000, rate: 1_000, deploys: 3 }
 
-type Found = { machine: MachineFacts; rate: number; cases: CaseResult[] }
+type Found = { machine: MachineFacts; rate: number; latency: DeployLatency; cases: CaseResult[] }
 
 await runBench({ usage: USAGE, measure, textOf })
 
 async function measure({ quick, json }: BenchOptions): Promise<Found> {
   const size = quick ? QUICK : FULL
-  const cases: CaseResult[] = []
-  await withCluster({ workers: 3 }, async (cluster) => {
+  const machine = machineFacts()
+  return withCluster({ workers: 3 }, async (cluster) => {
+    const latency = await measureLatency(cluster, size.deploys)
+    const cases: CaseResult[] = []
     for (const one of CASES) {
       if (!json) console.error(`${one.name} …`)
       cases.push(await runCase(cluster, one, size))
     }
+    return { machine, rate: size.rate, latency, cases }
   })
-  return { machine: await machineFacts(), rate: size.rate, cases }
 }
 
-function textOf({ machine, rate, cases }: Found): string {
+function textOf({ machine, rate, latency, cases }: Found): string {
   const rows = cases.map((one) => ({
     case: one.case,
     changes: one.changes,
@@ -51,5 +54,9 @@ function textOf({ machine, rate, cases }: Found): string {
     '',
     tableOf(rows),
     ...failures,
+    '',
+    `From POST to the first 200: ${latency.deployMs} ms, of it the program's own start ` +
+      `${latency.startMs} ms;`,
+    `added ${latency.addedMs} ms, at most ${latency.addedMaxMs} (${latency.deploys} deploys)`,
   ].join('\n')
 }
