@@ -135,6 +135,38 @@ export type WaitingMail = {
 
 export type ConfigMark = { version: number; at: number; by: 'start' | 'api' | 'file' }
 
+export type ForeseenAction = {
+  afterMs: number
+  kind: string
+  service: string
+  instance: string | null
+  node: string | null
+  why: string
+}
+
+export type ForecastAnswer = {
+  actions: ForeseenAction[]
+  pending: Pending[]
+  lastsMs: number
+  cutBy: 'actions' | 'turns' | 'time' | null
+  frozen: boolean
+  services: {
+    service: string
+    wanted: number
+    before: Record<string, number>
+    after: Record<string, number>
+    serving: number
+  }[]
+}
+
+export type PlanAnswer = ForecastAnswer & {
+  service: string
+  was: number | null
+  revision: number
+  changes: { key: string; before?: unknown; after?: unknown }[]
+  image: 'stored' | 'to_upload' | 'unknown'
+}
+
 export type ServicesAnswer = { services: ServiceSummary[]; pending: Pending[] }
 export type InstancesAnswer = { instances: Instance[] }
 export type NodesAnswer = { nodes: NodeAnswer[]; frozen: Frozen }

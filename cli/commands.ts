@@ -12,12 +12,14 @@ import { logs } from './logs.ts'
 import { maintenance } from './maintenance.ts'
 import { nodes } from './nodes.ts'
 import { pause } from './pause.ts'
+import { plan } from './plan.ts'
 import { ps } from './ps.ts'
 import { resume } from './resume.ts'
 import { rm } from './rm.ts'
 import { scale } from './scale.ts'
 import { services } from './services.ts'
 import { show } from './show.ts'
+import { simulate } from './simulate.ts'
 import { start } from './start.ts'
 import { stop } from './stop.ts'
 import { undrain } from './undrain.ts'
@@ -28,6 +30,7 @@ import { version } from './version.ts'
 export const commands: readonly Command[] = [
   up,
   deploy,
+  plan,
   ps,
   nodes,
   services,
@@ -44,6 +47,7 @@ export const commands: readonly Command[] = [
   drain,
   undrain,
   unfreeze,
+  simulate,
   events,
   alerts,
   config,

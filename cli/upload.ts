@@ -18,13 +18,7 @@ export async function bringImage(
   client: Client,
   image: ImageSpec,
 ): Promise<string> {
-  const what = image.path ?? image.archive ?? ''
-  screen.status(`packing ${what}`)
-  const slow = setTimeout(() => screen.note(`packing ${what}`), SLOW_MS)
-  const packed = await pack(image).finally(() => {
-    clearTimeout(slow)
-    screen.status('')
-  })
+  const packed = await tellAndPack({ screen }, image)
   try {
     if (await client.exists(`/v1/images/${packed.digest}`)) {
       screen.note(`the controller has the image already (${bytesText(packed.bytes)})`)
@@ -35,6 +29,29 @@ export async function bringImage(
   } finally {
     await packed.dispose()
   }
+}
+
+/** The digest that it would have there; nothing is sent. */
+export async function digestOf(
+  { screen }: Pick<Context, 'screen'>,
+  image: ImageSpec,
+): Promise<string> {
+  const packed = await tellAndPack({ screen }, image)
+  await packed.dispose()
+  return packed.digest
+}
+
+async function tellAndPack(
+  { screen }: Pick<Context, 'screen'>,
+  image: ImageSpec,
+): Promise<PackedImage> {
+  const what = image.path ?? image.archive ?? ''
+  screen.status(`packing ${what}`)
+  const slow = setTimeout(() => screen.note(`packing ${what}`), SLOW_MS)
+  return pack(image).finally(() => {
+    clearTimeout(slow)
+    screen.status('')
+  })
 }
 
 async function pack({ path, archive }: ImageSpec): Promise<PackedImage> {

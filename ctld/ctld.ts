@@ -12,20 +12,24 @@ import {
   tellOfMissingWorkers,
   watchWorkers,
 } from './agent-manager/agent-manager.ts'
-import type { Command } from './commands.ts'
+import type { Command, CommandResult } from './commands.ts'
 import { createOrders, deploy } from './deployer/deployer.ts'
 import { foldConfig } from './discovery/fold-command.ts'
 import { foldDeaths, foldTopology } from './discovery/fold-node.ts'
 import { foldReport } from './discovery/fold-report.ts'
+import { secretViews } from './discovery/fold-secrets.ts'
 import { endPauses } from './discovery/fold-traffic.ts'
 import { createKeeper } from './discovery/keeper.ts'
+import { scratchOf } from './discovery/scratch.ts'
 import { snapshotOf } from './discovery/view.ts'
 import { createWorld, factsOf, setFacts, tellNews, type World } from './discovery/world.ts'
 import { createEffects } from './effects.ts'
-import { createInbox, type Inbound } from './inbox.ts'
+import { type Copy, createForesight } from './foresight.ts'
+import { type Answer, createInbox, type Inbound } from './inbox.ts'
 import { createNotifier } from './notifier/notifier.ts'
 import type { Boot, CtldPorts } from './ports.ts'
 import { createRequests } from './requests.ts'
+import { newestVersions } from './secrets/secrets.ts'
 import type { Ctld, Pending, Snapshot } from './snapshot.ts'
 import { createTraffic } from './traffic.ts'
 
@@ -35,7 +39,7 @@ const PAUSE_SWEEPS = 3
 const DEGRADED_RETRY_MS = 1_000
 
 export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
-  const { clock, ids, log } = ports
+  const { clock, ids, log, secrets } = ports
   const startWall = Math.round(clock.wall() - clock.now())
   // Wall time that no change of the machine's clock makes jump: liveness and waiting use it too.
   // Whole milliseconds, as all that is stored.
@@ -46,13 +50,15 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   const notifier = createNotifier(ports, boot.config.alerts)
   const keeper = createKeeper(ports.store)
   const orders = createOrders()
-  const requests = createRequests({ ids, log, boot, notifier, keeper })
+  const requests = createRequests({ ids, log, boot, notifier, keeper, secrets })
   const effects = createEffects(ports, { inbox, keeper, orders })
   const traffic = createTraffic({
     dataPlane: ports.dataPlane,
     log,
     onObservation: (observation) => inbox.put({ kind: 'observed', observation }),
   })
+  const copy = () => asked<Copy>((answer) => ({ kind: 'copied', answer }))
+  const foresee = createForesight({ clock, copy })
   const listeners = new Set<() => void>()
   let world: World | undefined
   let pending: Pending[] = []
@@ -72,7 +78,10 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     const { incidents, outbox } = factsOf(born)
     notifier.restore({ incidents, outbox })
     keeper.startAt(loaded.lastEventCursor)
-    for (const notice of loaded.notices) tellNotice(born, notice, now)
+    born.secrets = newestVersions(secrets)
+    for (const notice of [...loaded.notices, ...secrets.notices]) {
+      tellNotice(born, notice, now)
+    }
     world = born
     // The programs run on: traffic flows from the first moment, by what the state says (Q16).
     traffic.publish(born, now)
@@ -153,6 +162,12 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       case 'mailed':
         notifier.mailResult(event.id, event.error, now)
         return
+      case 'copied': {
+        const isDurable = keeper.degraded() === null
+        const routed = new Set(traffic.routed)
+        event.answer.resolve({ world: scratchOf(known), routed, isDurable, now })
+        return
+      }
       case 'request':
         return
     }
@@ -202,9 +217,13 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   async function submit(command: Command) {
     if (world === undefined) throw new TucanoError('starting', 'the controller is starting')
     const config = command.kind === 'put_config' ? await boot.parse(command.text) : undefined
-    return new Promise<Awaited<ReturnType<Ctld['submit']>>>((resolve, reject) => {
-      inbox.put({ kind: 'request', command, config, answer: { resolve, reject } })
-    })
+    return asked<CommandResult>((answer) => ({ kind: 'request', command, config, answer }))
+  }
+
+  /** Puts it into the inbox and resolves with what the loop answers. */
+  async function asked<T>(inbound: (answer: Answer<T>) => Inbound): Promise<T> {
+    if (world === undefined) throw new TucanoError('starting', 'the controller is starting')
+    return new Promise<T>((resolve, reject) => inbox.put(inbound({ resolve, reject })))
   }
 
   const ctld: Ctld = {
@@ -220,12 +239,8 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       await ports.store.close()
     },
     submit,
-    async report(report) {
-      if (world === undefined) throw new TucanoError('starting', 'the controller is starting')
-      return new Promise((resolve, reject) => {
-        inbox.put({ kind: 'report', report, answer: { resolve, reject } })
-      })
-    },
+    report: (report) => asked((answer) => ({ kind: 'report', report, answer })),
+    foresee,
     snapshot() {
       if (world === undefined) throw new TucanoError('starting', 'the controller is starting')
       if (view?.version !== viewVersion) {
@@ -235,6 +250,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
           degraded: keeper.degraded(),
           lastEventCursor: keeper.lastEventCursor(),
           tableVersion: traffic.tableVersion(),
+          secrets: secretViews(world, secrets.list()),
         }
         view = { version: viewVersion, snapshot: snapshotOf(world, extra, time()) }
       }

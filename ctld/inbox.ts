@@ -5,6 +5,7 @@ import type { ControllerConfig } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Ack, OrderAnswer, Report } from '#shared/wire.ts'
 import type { Command, CommandResult } from './commands.ts'
+import type { Copy } from './foresight.ts'
 import type { Observation } from './ports.ts'
 
 export const INBOX_MAX = 10_000
@@ -27,6 +28,7 @@ export type Inbound =
   | { kind: 'restarted'; node: string; error: string | null }
   | { kind: 'ordered'; node: string; answer: OrderAnswer }
   | { kind: 'observed'; observation: Observation }
+  | { kind: 'copied'; answer: Answer<Copy> }
   | { kind: 'mailed'; id: string; error: string | null }
 
 export type Inbox = { put(inbound: Inbound): void; drain(): Inbound[] }

@@ -6,13 +6,17 @@ import type {
   ClusterEvent,
   Deployment,
   Instance,
+  NodeDrain,
   NodeMetrics,
   NodeState,
+  Rebalance,
   Service,
 } from '#shared/model.ts'
-import type { Ack, Report } from '#shared/wire.ts'
+import type { Ack, Isolation, Report } from '#shared/wire.ts'
 import type { Command, CommandResult } from './commands.ts'
 import type { ConfigVersion, Incident } from './discovery/document.ts'
+import type { Forecast } from './forecast.ts'
+import type { WhatIf } from './what-if.ts'
 
 export type Snapshot = {
   /** Grows with each step that changed something. */
@@ -42,11 +46,15 @@ export type Snapshot = {
   outbox: number
   waiting: readonly WaitingMail[]
   frozen: { since: number; nodes: readonly string[] } | null
+  /** The one under way, or the last one. */
+  rebalance: Rebalance | null
   config: ConfigVersion
   configHistory: readonly ConfigVersion[]
   /** Why writes are refused (disk full …), or null. */
   degraded: string | null
   lastEventCursor: number
+  /** Without their values. Sorted by name. */
+  secrets: readonly SecretView[]
   /** Of the newest route table that was handed to the data plane. */
   tableVersion: number
 }
@@ -62,10 +70,25 @@ export type NodeView = {
   /** Milliseconds since its last report was received; null: none since the controller's start. */
   silentMs: number | null
   drained: boolean
+  /** How a drain that was asked for is to end; null: there is none, or it is the topology's. */
+  drain: NodeDrain | null
+  cordoned: boolean
   metrics: NodeMetrics | null
   agentVersion: string | null
+  /** null: not known yet. */
+  isolation: Isolation | null
   /** Instances it owns that are not final. */
   instanceCount: number
+}
+
+export type SecretView = {
+  name: string
+  /** 1, 2, …: grows with each new value. */
+  version: number
+  /** Wall instant. */
+  updatedAt: number
+  /** Services that get it, with the version that they get now. */
+  usedBy: { service: string; version: number }[]
 }
 
 /** A mail that was not sent yet, without its text. */
@@ -93,6 +116,8 @@ export type Ctld = {
   submit(command: Command): Promise<CommandResult>
   /** A report from an agent whose token and address were checked at the door. */
   report(report: Report): Promise<Ack>
+  /** What would happen; nothing does. Rejects with what the command would be refused with. */
+  foresee(whatIf: WhatIf): Promise<Forecast>
   snapshot(): Snapshot
   events(after: number, limit: number): Promise<ClusterEvent[]>
   /** Called after each step that changed the snapshot; the result ends it. */

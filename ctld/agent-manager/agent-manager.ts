@@ -156,7 +156,8 @@ function errandOf(world: World, machine: Machine, kind: 'probe' | 'restart', now
   return { kind, machine, why: kind === 'probe' ? 'it is silent' : 'it is dead' }
 }
 
-function watchForMassFailure(world: World, now: number): void {
+/** Freezes re-placement while more than half of the workers vanished at once, and thaws it. */
+export function watchForMassFailure(world: World, now: number): void {
   const nodes = world.tables.nodes.values().map((mark) => ({
     name: mark.name,
     state: mark.state,

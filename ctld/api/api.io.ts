@@ -13,6 +13,7 @@ import { balancerRoutes } from './balancer-routes.ts'
 import { createChanges } from './changes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { ADMIN, type ApiContext, ok } from './context.ts'
+import { foresightRoutes } from './foresight-routes.ts'
 import { imageRoutes } from './image-routes.ts'
 import { instanceRoutes } from './instance-routes.ts'
 import { nodeRoutes } from './node-routes.ts'
@@ -62,6 +63,7 @@ export function apiRoutes(context: ApiContext): Route[] {
   const routes: Route[] = [
     ...clusterRoutes(context),
     ...serviceRoutes(context),
+    ...foresightRoutes(context),
     ...balancerRoutes(context),
     ...instanceRoutes(context),
     ...nodeRoutes(context),

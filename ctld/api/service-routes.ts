@@ -131,7 +131,7 @@ function detailOf({ ctld }: ApiContext, name: string): z.input<typeof serviceDet
 }
 
 /** Places of problems are those of the request: `/config/image/run`. */
-function checkConfig(data: unknown): ServiceConfig {
+export function checkConfig(data: unknown): ServiceConfig {
   try {
     return checkServiceConfig(data)
   } catch (error) {

@@ -2,7 +2,9 @@
 // command and report, and refuses what the real one refuses at the same place.
 
 import type { Command, CommandResult } from '#ctld/commands.ts'
+import type { Forecast } from '#ctld/forecast.ts'
 import type { Ctld, NodeView, Snapshot } from '#ctld/snapshot.ts'
+import type { WhatIf } from '#ctld/what-if.ts'
 import type { Machine } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { ClusterEvent, Deployment, Instance, Service } from '#shared/model.ts'
@@ -13,6 +15,9 @@ export const DIGEST = `sha256:${'a'.repeat(64)}`
 
 export type FakeCtld = Ctld & {
   commands: Command[]
+  /** What was to be foreseen; answered with `forecast`. */
+  questions: WhatIf[]
+  forecast: Forecast
   reports: Report[]
   history: ClusterEvent[]
   /** Throws from the next submit. */
@@ -28,6 +33,8 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
   const listeners = new Set<() => void>()
   const fake: FakeCtld = {
     commands: [],
+    questions: [],
+    forecast: aForecast(),
     reports: [],
     history: [],
     failWith: undefined,
@@ -53,6 +60,11 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
     async report(report) {
       fake.reports.push(report)
       return { epoch: snapshot.epoch, generation: 4 }
+    },
+    async foresee(whatIf) {
+      fake.questions.push(whatIf)
+      if (fake.failWith !== undefined) throw fake.failWith
+      return fake.forecast
     },
     snapshot: () => snapshot,
     events: async (after, limit) =>
@@ -110,7 +122,7 @@ export const aService = (over: Partial<Service> = {}): Service => ({
   config: aConfig(),
   revision: 1,
   programRevision: 1,
-  revisions: [{ revision: 1, config: aConfig(), at: 1_000 }],
+  revisions: [{ revision: 1, program: 1, config: aConfig(), at: 1_000 }],
   desired: 'running',
   traffic: { state: 'open' },
   deployment: 'd-1',
@@ -144,6 +156,8 @@ export const anInstance = (over: Partial<Instance> = {}): Instance => ({
   port: 20_001,
   pid: 4_242,
   healthy: true,
+  healthyAt: 2_000,
+  admitted: true,
   phase: 'started',
   restarts: 0,
   stopTry: 0,
@@ -160,6 +174,8 @@ export const aNode = (over: Partial<NodeView> = {}): NodeView => ({
   changedAt: 1_000,
   silentMs: 120,
   drained: false,
+  drain: null,
+  cordoned: false,
   metrics: {
     cpu: 0.25,
     cores: 2,
@@ -172,7 +188,35 @@ export const aNode = (over: Partial<NodeView> = {}): NodeView => ({
     net_tx_per_s: 20,
   },
   agentVersion: '0.1.0',
+  isolation: { mode: 'v2', why: 'delegated', user: 'tucano-run', user_why: 'the default' },
   instanceCount: 1,
+  ...over,
+})
+
+export const aForecast = (over: Partial<Forecast> = {}): Forecast => ({
+  actions: [
+    {
+      afterMs: 0,
+      kind: 'place',
+      service: 'api',
+      instance: 'new-000001',
+      node: 'w1',
+      why: 'concurrency 2',
+    },
+    {
+      afterMs: 6_000,
+      kind: 'terminate',
+      service: 'api',
+      instance: 'i-1',
+      node: 'w1',
+      why: 'replaced by a new revision',
+    },
+  ],
+  pending: [{ service: 'api', count: 1, why: 'w2: is dead' }],
+  lastsMs: 7_100,
+  cutBy: null,
+  frozen: false,
+  services: [{ service: 'api', wanted: 2, before: { w1: 1 }, after: { w1: 1 }, serving: 1 }],
   ...over,
 })
 
@@ -244,10 +288,19 @@ function aSnapshot(): Snapshot {
       { id: 'm-1', subject: '[tucano] w2', tries: 2, next_at: 140_000, last_error: '450 busy' },
     ],
     frozen: { since: 1_000, nodes: ['w2'] },
+    rebalance: null,
     config: { version: 2, text: 'topology: []\n', at: 2_000, by: 'api' },
     configHistory: [{ version: 1, text: 'topology:\n', at: 1_000, by: 'start' }],
     degraded: null,
     lastEventCursor: 0,
+    secrets: [
+      {
+        name: 'db-password',
+        version: 2,
+        updatedAt: 2_000,
+        usedBy: [{ service: 'api', version: 1 }],
+      },
+    ],
     tableVersion: 12,
   }
 }

@@ -41,6 +41,8 @@ export function urlOf({ path }: Route): string {
 export function bodyFor(route: Route): unknown {
   const bodies: Record<string, unknown> = {
     'POST /v1/services': { config: aConfig() },
+    'POST /v1/plan': { config: aConfig() },
+    'POST /v1/simulate': { kill: ['w1'], add: [{ name: 'w9', labels: { zone: 'a' } }] },
     'POST /v1/services/:name/scale': { concurrency: 3 },
     'POST /v1/services/:name/pause': { for: '20s' },
     'POST /v1/services/:name/maintenance': { page: '<p>Back soon</p>' },

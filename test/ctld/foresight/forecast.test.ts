@@ -1,0 +1,114 @@
+// What is foreseen is what is then done, by whatever strategy, and foreseeing changes nothing.
+
+import { expect, test } from 'vitest'
+import { scratchOf } from '#ctld/discovery/scratch.ts'
+import { type Forecast, type Foreseen, forecastOf, placesOf } from '#ctld/forecast.ts'
+import { foldWhatIf, type WhatIf } from '#ctld/what-if.ts'
+import { configOf } from '#test/helpers/cluster.ts'
+import { createRealWorld, type RealWorld, type Taken } from '#test/helpers/real-world.ts'
+import { forEachSeed, type Random } from '#test/helpers/seeds.ts'
+
+const named = (...names: string[]) => names.map((name) => ({ name }))
+
+function foresee({ world, routed, now }: RealWorld, whatIf: WhatIf): Forecast {
+  const scratch = scratchOf(world)
+  const before = placesOf(world)
+  foldWhatIf(scratch, whatIf, now)
+  return forecastOf(scratch, { routed, isDurable: true, before }, now)
+}
+
+/** Each service's actions in order; instances that are new are counted as they appear. */
+function told(actions: readonly (Foreseen | Taken)[]): Record<string, string[]> {
+  const born = new Map<string, string>()
+  const lines: Record<string, string[]> = {}
+  for (const one of actions) {
+    const { kind, why } = 'action' in one ? one.action : one
+    const id = one.instance ?? ''
+    if (kind === 'place') born.set(id, `new ${born.size}`)
+    // When a request ends, and so a stop, is nobody's decision.
+    const list = kind === 'stop' ? `${one.service} stops` : one.service
+    lines[list] = [...(lines[list] ?? []), `${kind} ${born.get(id) ?? id} ${one.node ?? ''} ${why}`]
+  }
+  for (const [name, list] of Object.entries(lines)) if (name.endsWith('stops')) list.sort()
+  return lines
+}
+
+function randomConfig(random: Random, name: string) {
+  const surge = random.chance(0.2) ? { max_surge: 0 } : {}
+  const strategy = random.pick(['rolling', 'rolling', 'recreate'])
+  return configOf(name, random.int(1, 6), {
+    env: { V: String(random.int(1, 1_000)) },
+    update: { strategy, ...surge },
+    ...(random.chance(0.3) ? { max_per_node: random.int(1, 3) } : {}),
+    ...(random.chance(0.2) ? { host_port: 'static', port: random.int(8_000, 8_002) } : {}),
+    ...(random.chance(0.3) ? { placement: 'least_loaded' } : {}),
+  })
+}
+
+function randomWorld(random: Random): RealWorld {
+  const real = createRealWorld(named(...['w1', 'w2', 'w3', 'w4', 'w5'].slice(0, random.int(2, 5))))
+  for (const name of ['api', 'job', 'web'].slice(0, random.int(1, 3))) {
+    real.command({ kind: 'deploy', config: randomConfig(random, name) })
+    // Some are still under way when the question is asked.
+    if (random.chance(0.8)) real.run()
+  }
+  return real
+}
+
+function randomQuestion(random: Random, { world }: RealWorld): WhatIf {
+  const services = world.tables.services.values().map(({ name }) => name)
+  const nodes = world.tables.nodes.values().map(({ name }) => name)
+  const service = random.pick(services)
+  switch (random.int(1, 7)) {
+    case 1:
+      return { commands: [{ kind: 'scale', service, concurrency: random.int(0, 8) }] }
+    case 2:
+      return { commands: [{ kind: random.pick(['stop', 'remove', 'start'] as const), service }] }
+    case 3:
+      return { commands: [{ kind: 'drain', node: random.pick(nodes) }] }
+    case 4:
+      return { kill: random.shuffle(nodes).slice(0, random.int(1, 2)) }
+    case 5:
+      return { add: [{ name: 'w9', labels: {} }], kill: [random.pick(nodes)] }
+    default:
+      return { commands: [{ kind: 'deploy', config: randomConfig(random, service) }] }
+  }
+}
+
+/** Everything that a forecast could have touched. */
+const stateOf = ({ world, routed }: RealWorld) =>
+  structuredClone({
+    tables: Object.fromEntries(
+      (['services', 'instances', 'deployments', 'nodes', 'facts'] as const).map((name) => [
+        name,
+        { rows: world.tables[name].values(), changes: world.tables[name].changes() },
+      ]),
+    ),
+    seen: [...world.seen],
+    news: world.news,
+    occurrences: world.occurrences,
+    config: world.config,
+    routed: [...routed],
+  })
+
+test(
+  'what is foreseen is then done, action by action, and foreseeing it changed nothing',
+  forEachSeed(200, (random) => {
+    const real = randomWorld(random)
+    const whatIf = randomQuestion(random, real)
+    const before = stateOf(real)
+    const forecast = foresee(real, whatIf)
+    expect(stateOf(real)).toEqual(before)
+    expect(forecast.cutBy).toBe(null)
+
+    foldWhatIf(real.world, whatIf, real.now)
+    const startMs = random.int(100, 4_000)
+    const done = real.run({ startMs, drainMs: random.int(0, 90), stopMs: random.int(1, 90) })
+    expect(told(forecast.actions)).toEqual(told(done))
+    const places = Object.fromEntries(forecast.services.map((one) => [one.service, one.after]))
+    const now = placesOf(real.world)
+    for (const [service, nodes] of Object.entries(places)) {
+      expect(nodes).toEqual(now.get(service) ?? {})
+    }
+  }),
+)
