@@ -2,6 +2,7 @@
 // Drawn in docs/state-machines.md. An event that a state does not list changes nothing (S25).
 
 import type { FailureDetail, FinalState, Instance, InstancePhase, Service } from '#shared/model.ts'
+import { withFailures } from './failures.ts'
 
 /** One try and five more (S21). */
 export const START_TRIES_MAX = 6
@@ -24,6 +25,8 @@ export type InstanceEvent =
   | { kind: 'unhealthy'; phase: InstancePhase; restarts: number; failure?: FailureDetail }
   | { kind: 'failed_to_start'; attempt: number; failure: FailureDetail }
   | { kind: 'retry'; node: string; why: string }
+  | { kind: 'admit'; why: string }
+  | { kind: 'withdraw'; why: string }
   | { kind: 'terminated' }
   | { kind: 'crashed'; failure: FailureDetail; restarts: number }
   | { kind: 'killed'; failure: FailureDetail }
@@ -62,12 +65,22 @@ export function isHolding(instance: Instance): boolean {
   return instance.state === 'deploying' || instance.state === 'started'
 }
 
+/** It could take requests. Whether it gets any, its place in the route table decides. */
 export function isServing(instance: Instance): boolean {
   return instance.state === 'started' && instance.healthy
 }
 
+/** It has a place in the route table, of which there are as many as `concurrency`. */
+export function hasPlace(instance: Instance): boolean {
+  return instance.state === 'started' && instance.admitted
+}
+
 /** The instance after the event; the same object when the event means nothing to its state. */
 export function nextInstance(was: Instance, event: InstanceEvent, now: number): Instance {
+  return withFailures(was, stepOf(was, event, now), now)
+}
+
+function stepOf(was: Instance, event: InstanceEvent, now: number): Instance {
   if (isFinal(was)) return was
   switch (was.state) {
     case 'deploying':
@@ -148,6 +161,10 @@ function whileStarted(was: Instance, event: InstanceEvent, now: number): Instanc
     }
     case 'unhealthy':
       return unhealthy(was, event, now)
+    case 'admit':
+      return was.admitted ? was : { ...was, admitted: true, why: event.why, changedAt: now }
+    case 'withdraw':
+      return was.admitted ? { ...was, admitted: false, why: event.why, changedAt: now } : was
     case 'terminated':
       return ended(was, 'unexpected_terminated', 'ended without being asked to', now)
     case 'crashed':
@@ -227,8 +244,11 @@ function started(
   now: number,
 ): Instance {
   const { failure: _, retryAt: __, pid: ___, ...rest } = was
+  // A program that was started again was not healthy in between, though nobody saw it.
+  const isUnbroken = was.healthy && was.restarts === event.restarts
   return {
     ...became(rest, 'started', 'its health check passed', now),
+    healthyAt: isUnbroken ? (was.healthyAt ?? now) : now,
     ...(event.pid === undefined ? {} : { pid: event.pid }),
     port: event.port,
     restarts: event.restarts,
@@ -243,8 +263,9 @@ function unhealthy(
   now: number,
 ): Instance {
   if (!was.healthy && was.phase === event.phase && was.restarts === event.restarts) return was
+  const { healthyAt: _, ...rest } = was
   return {
-    ...was,
+    ...rest,
     healthy: false,
     phase: event.phase,
     restarts: event.restarts,
@@ -277,12 +298,21 @@ function stopAgain(was: Instance, stopMs: number, now: number): Instance {
   return { ...was, stopTry: was.stopTry + 1, stopRetryAt: now + stopMs }
 }
 
+/** Its place in the route table is given up with the state in which it had it. */
 function became(was: Instance, state: Instance['state'], why: string, now: number): Instance {
-  return { ...was, state, why, changedAt: now }
+  const admitted = was.admitted && was.state === 'started' && state === 'started'
+  return { ...was, state, admitted, why, changedAt: now }
 }
 
 function ended(was: Instance, state: FinalState, why: string, now: number): Instance {
-  const { retryAt: _, drainUntil: __, stopRetryAt: ___, phase: ____, ...rest } = was
+  const {
+    retryAt: _,
+    drainUntil: __,
+    stopRetryAt: ___,
+    phase: ____,
+    healthyAt: _____,
+    ...rest
+  } = was
   return { ...became(rest, state, why, now), healthy: false }
 }
 

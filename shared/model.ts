@@ -16,6 +16,9 @@ export type NodeMetrics = {
   net_tx_per_s: number
 }
 
+/** What a node has for its instances; memory in bytes. */
+export type NodeSize = { cores: number; memory: number }
+
 /** cpu in cores (1 = one core busy); memory in bytes, of the whole process group. */
 export type InstanceUsage = { cpu: number; memory: number; processes: number }
 
@@ -55,6 +58,7 @@ export type DeploymentState =
   | 'complete_termination'
   | 'incomplete_termination'
   | 'superseded'
+  | 'reverted'
 
 /** What a failed start leaves for the user to read. */
 export type FailureDetail = {
@@ -89,10 +93,16 @@ export type Instance = {
   pid?: number
   /** false: started, but its checks fail or it waits for its restart; not routed. */
   healthy: boolean
+  /** Controller's wall instant since when it has been healthy without a break; absent while not. */
+  healthyAt?: number
+  /** It has its place in the route table: it is routed to whenever it is healthy. */
+  admitted: boolean
   /** What the agent says it is doing: preparing, building, starting, backoff … */
   phase?: InstancePhase
   restarts: number
   failure?: FailureDetail
+  /** Its tries to start that failed and its crashes, oldest first; `at`: wall instants. */
+  failures?: { node: string; at: number }[]
   /** terminating: wall instant at which in-flight requests are no longer waited for. */
   drainUntil?: number
   /** terminating: how often its agent was told to stop it; 0 while it still drains. */
@@ -101,6 +111,8 @@ export type Instance = {
   stopRetryAt?: number
   /** The instance on a dead node that this one was placed for. */
   replaces?: string
+  /** It shall change its node: it stays until another one serves in its place. */
+  leaving?: { why: string; to: string }
 }
 
 export type InstancePhase =
@@ -121,18 +133,35 @@ export type InstancePhase =
 export type Service = {
   name: string
   config: ServiceConfig
-  /** 1, 2, …: grows with each accepted change of the configuration. */
+  /** 1, 2, …: each accepted change gets the next number; a rollback goes back to a former one. */
   revision: number
-  /** Revision at which what the program is or gets last changed; older instances are replaced. */
+  /** The program of the declared revision; instances of another one are replaced. */
   programRevision: number
   /** Configurations that instances still run, and the newest ones; oldest first. */
-  revisions: { revision: number; config: ServiceConfig; at: number }[]
+  revisions: ServiceRevision[]
+  /** Revision of its last deployment that came to a good end: a revert goes back to it. */
+  goodRevision?: number
+  /** Only during a canary. */
+  rollout?: Rollout
   desired: 'running' | 'stopped' | 'removed'
   traffic: ServiceTraffic
   deployment: string
   createdAt: number
   changedAt: number
 }
+
+/** `program`: the revision at which what the program is or gets appeared as it is in this one. */
+export type ServiceRevision = {
+  revision: number
+  program: number
+  config: ServiceConfig
+  at: number
+  /** Versions of its secrets, by name. Absent: it has none. */
+  secrets?: Record<string, number>
+}
+
+/** Where a canary stands: `percent` is its share of the requests since `since`, a wall instant. */
+export type Rollout = { since: number; step: number; percent: number }
 
 /**
  * What becomes of a service's requests, whatever runs. `since`, `until`: wall instants; at `until`
@@ -147,12 +176,17 @@ export type Deployment = {
   id: string
   service: string
   revision: number
-  kind: 'deploy' | 'scale' | 'stop' | 'start' | 'remove'
+  kind: 'deploy' | 'scale' | 'stop' | 'start' | 'remove' | 'rollback' | 'revert'
   state: DeploymentState
   why: string
   createdAt: number
   finishedAt?: number
+  /** The revision that ran before. */
+  former?: number
   failure?: FailureDetail & { instance: string; node: string }
+  /** The deployment that undid this one, and the one that this one undid. */
+  revertedBy?: string
+  revertOf?: string
 }
 
 /** One line of the cluster's history; `cursor` grows by one. */
@@ -165,6 +199,37 @@ export type ClusterEvent = {
   fields: Record<string, string | number | boolean>
 }
 
+/** One instance that changes its node. */
+export type Move = { instance: string; service: string; from: string; to: string; why: string }
+
+/** Moves that are made one after the other; the last one of them is remembered when it is over. */
+export type Rebalance = {
+  id: string
+  by: 'user' | 'controller'
+  state: 'running' | 'done' | 'stopped' | 'failed'
+  why: string
+  moves: Move[]
+  /** How many of them are over. */
+  done: number
+  createdAt: number
+  /** Since when the one after those is under way; absent: it has not begun. */
+  movingSince?: number
+  /** Wall instant before which it does not begin. */
+  nextAt: number
+  finishedAt?: number
+}
+
+/** What the operator asked of a node beside the topology. All instants are wall milliseconds. */
+export type NodeDrain = {
+  since: number
+  /** Deadline, after which it counts as late. */
+  until: number
+  /** What is sticky goes too, and at the deadline whatever is left is stopped. */
+  force: boolean
+  isLate: boolean
+  emptyAt?: number
+}
+
 export type IncidentKind =
   | 'node_dead'
   | 'mass_failure'
@@ -172,5 +237,6 @@ export type IncidentKind =
   | 'no_workers'
   | 'store'
   | 'second_controller'
+  | 'drain_late'
 
 export type Mail = { to: string[]; subject: string; text: string }

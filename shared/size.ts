@@ -11,3 +11,10 @@ export function sizeBytes(text: string): number {
   if (match === null || scale === undefined) throw new Error(`not a size: ${text}`)
   return Math.round(Number(match[1]) * scale)
 }
+
+/** A number of bytes for people, in the largest unit that keeps it above 1: `512MiB`, `1.9GiB`. */
+export function sizeText(bytes: number): string {
+  const units = Object.entries(unitBytes).toReversed()
+  const [unit, scale] = units.find(([, size]) => bytes >= size) ?? ['B', 1]
+  return `${Math.round((bytes / scale) * 10) / 10}${unit}`
+}

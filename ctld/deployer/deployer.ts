@@ -2,6 +2,7 @@
 // the tables, follows each deployment to its end, and keeps one order for each agent.
 
 import { foldInstance, foldOld, foldPlaced } from '#ctld/discovery/fold-instance.ts'
+import { foldRollout } from '#ctld/discovery/fold-rollout.ts'
 import {
   factsOf,
   isDrained,
@@ -10,7 +11,8 @@ import {
   type World,
   workersOf,
 } from '#ctld/discovery/world.ts'
-import { isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
+import { hasPlace, isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
+import { isCurrent } from '#ctld/revision.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Deployment, Instance } from '#shared/model.ts'
@@ -66,6 +68,7 @@ export function planOf(
       frozen: facts.frozen !== null,
       rescheduleAfterMs: durationMs(world.config.health.reschedule_after),
       placeFrom: placeFrom(world),
+      deployments: world.tables.deployments,
       routed: given.routed,
       isDurable: given.isDurable,
     },
@@ -86,12 +89,16 @@ function nodeFacts(world: World): NodeFact[] {
   return workersOf(world).map((machine) => {
     const seen = world.seen.get(machine.name)
     const metrics = seen?.metrics
+    const mark = world.tables.nodes.get(machine.name)
     const memory = metrics === undefined ? 0 : metrics.memory_used / (metrics.memory_total || 1)
     return {
       name: machine.name,
-      state: world.tables.nodes.get(machine.name)?.state ?? 'unknown',
+      state: mark?.state ?? 'unknown',
       drained: isDrained(world, machine),
       downAt: seen?.downAt,
+      labels: machine.labels,
+      size: mark?.size,
+      isolation: mark?.isolation,
       load: Math.max(metrics?.cpu ?? 0, memory),
     }
   })
@@ -118,6 +125,13 @@ function obeyOne(world: World, action: Action, id: string | undefined, now: numb
     }
     case 'retry':
       foldInstance(world, action.instance, { ...action, kind: 'retry' }, now)
+      return
+    case 'admit':
+    case 'withdraw':
+      foldInstance(world, action.instance, action, now)
+      return
+    case 'rollout':
+      foldRollout(world, action.service, action.rollout, now)
       return
     case 'terminate': {
       const { stopMs, drainMs } = patience(world, action.instance)
@@ -189,7 +203,7 @@ function wellSince(world: World, name: string): number {
   const serving = world.tables.instances
     .values()
     .filter((instance) => instance.service === name && isServing(instance))
-    .filter((instance) => instance.revision >= service.programRevision)
+    .filter((instance) => hasPlace(instance) && isCurrent(service, instance))
   if (serving.length < service.config.concurrency) return Number.POSITIVE_INFINITY
   return Math.max(0, ...serving.map((instance) => instance.changedAt))
 }

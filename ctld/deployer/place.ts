@@ -1,21 +1,12 @@
 // Chooses a worker for each instance that needs one: round robin over the topology's order from
-// where the last placement stopped (M30, Q01, T03), or the least loaded. Pure.
+// where the last placement stopped (M30, Q01, T03), the least loaded, or spread over a label. Needs
+// that are equal share one queue, so that a million of them take seconds. Pure.
 
-import { INSTANCES_PER_NODE_MAX } from '#shared/wire.ts'
+import { type Board, boardOf, type Spot, take } from './board.ts'
+import { fits, whyNowhere } from './fit.ts'
 import type { Need } from './need.ts'
-
-export type Seat = {
-  name: string
-  /** Why it may get nothing, in words; undefined: it may. */
-  closed: string | undefined
-  /** Instances of each service on it that are not final. */
-  counts: ReadonlyMap<string, number>
-  /** Static host ports that are taken on it. */
-  ports: ReadonlySet<number>
-  instanceCount: number
-  /** max(cpu, memory) of its last report, 0..1. */
-  load: number
-}
+import { type Queue, queueOf } from './queue.ts'
+import type { Seat } from './seat.ts'
 
 export type Placement = { need: Need; node: string; why: string }
 
@@ -32,103 +23,60 @@ export function place(
   seats: readonly Seat[],
   cursor: string | null,
 ): Placed {
-  const tallies = seats.map(tallyOf)
+  return placeOn(boardOf(seats), needs, cursor)
+}
+
+/** As `place`, and the board remembers what was taken. */
+export function placeOn(board: Board, needs: readonly Need[], cursor: string | null): Placed {
   const placed: Placed = { placements: [], cursor, unplaced: [] }
-  for (const need of needs) {
-    const refusals = tallies.map((tally) => refusalOf(tally, need))
-    const open = tallies.filter((_, index) => refusals[index] === undefined)
-    const preferred = open.filter((tally) => !need.avoid.has(tally.seat.name))
-    const candidates = preferred.length > 0 ? preferred : open
-    const chosen =
-      need.placement === 'least_loaded'
-        ? leastLoaded(candidates)
-        : nextOfRing(fewestOf(candidates, need.service), tallies, placed.cursor)
-    if (chosen === undefined) {
-      placed.unplaced.push({ need, why: whyNot(tallies, refusals) })
+  let last = board.spots.findIndex(({ seat }) => seat.name === cursor)
+  let line: Line | undefined
+  for (const need of byPriority(needs)) {
+    if (line === undefined || !isAlike(line.need, need)) line = lineFor(board, need)
+    const spot = line.next(last)
+    if (spot === undefined) {
+      placed.unplaced.push({ need, why: line.whyNot() })
       continue
     }
-    take(chosen, need)
-    if (need.placement === 'round_robin') placed.cursor = chosen.seat.name
-    placed.placements.push({ need, node: chosen.seat.name, why: need.why })
+    take(board, spot, need.demand)
+    if (need.demand.placement === 'round_robin' && need.only === undefined) {
+      last = spot.index
+      placed.cursor = spot.seat.name
+    }
+    placed.placements.push({ need, node: spot.seat.name, why: need.why })
   }
   return placed
 }
 
-/**
- * Those with the fewest instances of the service: one of each before a second of any. As long as
- * nothing died or was drained that is what the ring gives by itself; afterwards it keeps one
- * worker from getting all of them.
- */
-function fewestOf(tallies: readonly Tally[], service: string): Tally[] {
-  const countOf = (tally: Tally) => tally.counts.get(service) ?? 0
-  const fewest = Math.min(...tallies.map(countOf))
-  return tallies.filter((tally) => countOf(tally) === fewest)
+/** Where room is short the higher ones come first; among equals the order in which they came. */
+function byPriority(needs: readonly Need[]): readonly Need[] {
+  const first = needs[0]?.demand.priority
+  if (needs.every(({ demand }) => demand.priority === first)) return needs
+  return needs.toSorted((a, b) => b.demand.priority - a.demand.priority)
 }
 
-/** The worker after `node` that may take the need; `node` itself when there is no other. */
-export function nextAfter(node: string, need: Need, seats: readonly Seat[]): string | undefined {
-  const tallies = seats.map(tallyOf)
-  const open = tallies.filter((tally) => refusalOf(tally, need) === undefined)
-  return nextOfRing(open, tallies, node)?.seat.name
+/** Needs that may take the same workers in the same order. */
+type Line = {
+  need: Need
+  next(after: number): Spot | undefined
+  /** Once nobody can take it that stays so: others only take more. */
+  whyNot(): string
 }
 
-type Tally = {
-  seat: Seat
-  index: number
-  counts: Map<string, number>
-  ports: Set<number>
-  total: number
+function isAlike(a: Need, b: Need): boolean {
+  return a.demand === b.demand && a.avoid === b.avoid && a.only === b.only
 }
 
-function tallyOf(seat: Seat, index: number): Tally {
+function lineFor(board: Board, need: Need): Line {
+  const isOpen = (spot: Spot) => fits(board, spot, need)
+  const queue: Queue = queueOf(board, board.spots.filter(isOpen), need)
+  let why: string | undefined
   return {
-    seat,
-    index,
-    counts: new Map(seat.counts),
-    ports: new Set(seat.ports),
-    total: seat.instanceCount,
+    need,
+    next: (after) => queue.next(after, isOpen),
+    whyNot() {
+      why ??= whyNowhere(board, need)
+      return why
+    },
   }
-}
-
-function take(tally: Tally, need: Need): void {
-  tally.counts.set(need.service, (tally.counts.get(need.service) ?? 0) + 1)
-  if (need.staticPort !== undefined) tally.ports.add(need.staticPort)
-  tally.total += 1
-}
-
-function refusalOf(tally: Tally, need: Need): string | undefined {
-  if (tally.seat.closed !== undefined) return tally.seat.closed
-  // An order or a report of more would be refused by the other side.
-  if (tally.total >= INSTANCES_PER_NODE_MAX) return `has ${INSTANCES_PER_NODE_MAX} instances`
-  const count = tally.counts.get(need.service) ?? 0
-  if (need.maxPerNode !== undefined && count >= need.maxPerNode) {
-    return `has ${count} already (max_per_node ${need.maxPerNode})`
-  }
-  if (need.staticPort !== undefined && tally.ports.has(need.staticPort)) {
-    return `port conflict: ${need.staticPort} is taken there`
-  }
-  return undefined
-}
-
-function nextOfRing(
-  candidates: readonly Tally[],
-  ring: readonly Tally[],
-  cursor: string | null,
-): Tally | undefined {
-  const last = ring.findIndex((tally) => tally.seat.name === cursor)
-  return candidates.find((tally) => tally.index > last) ?? candidates[0]
-}
-
-function leastLoaded(candidates: readonly Tally[]): Tally | undefined {
-  return candidates.toSorted(
-    (a, b) => a.total - b.total || a.seat.load - b.seat.load || a.index - b.index,
-  )[0]
-}
-
-function whyNot(tallies: readonly Tally[], refusals: readonly (string | undefined)[]): string {
-  if (tallies.length === 0) return 'the topology has no worker'
-  const byReason = Map.groupBy(tallies, (tally) => refusals[tally.index] ?? '')
-  return [...byReason]
-    .map(([reason, same]) => `${same.map(({ seat }) => seat.name).join(', ')}: ${reason}`)
-    .join('; ')
 }

@@ -2,25 +2,19 @@
 // same facts in any order give the same plan. It never waits; when only time can help it says
 // until when in `wakeAt`.
 
-import { isFinal, isHolding, TRIES_PER_NODE } from '#ctld/instance.ts'
+import { isFinal, isHolding } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Instance, NodeState, Service } from '#shared/model.ts'
-import { NOTHING_AVOIDED } from './avoid.ts'
-import { gapOf } from './gap.ts'
-import { type Need, needOf } from './need.ts'
-import { nextAfter, type Placed, place, type Seat } from './place.ts'
+import type { Deployment, Instance, Rollout, Service } from '#shared/model.ts'
+import { boardOf } from './board.ts'
+import { type Fits, gapOf } from './gap.ts'
+import type { Need } from './need.ts'
+import { type Placed, place, placeOn } from './place.ts'
+import { type Retries, retriesOn } from './retry.ts'
+import { type NodeFact, seatsOf } from './seat.ts'
 
-export type NodeFact = {
-  name: string
-  state: NodeState
-  drained: boolean
-  /** Wall instant of its confirmed death, while it is reviving or dead. */
-  downAt: number | undefined
-  /** max(cpu, memory) of its last report. */
-  load: number
-}
+export { type NodeFact, seatsOf } from './seat.ts'
 
 export type Facts = {
   services: readonly Service[]
@@ -38,6 +32,8 @@ export type Facts = {
    * of the controller a try that was forgotten would be made again, elsewhere, under the same id.
    */
   isDurable: boolean
+  /** By id: the newest one of each service, at least. */
+  deployments: { get(id: string): Deployment | undefined }
   /** Instances that the balancer still routes to or waits for. */
   routed: ReadonlySet<string>
 }
@@ -45,6 +41,9 @@ export type Facts = {
 export type Action =
   | { kind: 'place'; service: string; node: string; why: string; replaces: string | undefined }
   | { kind: 'retry'; instance: string; node: string; why: string }
+  | { kind: 'admit'; instance: string; why: string }
+  | { kind: 'withdraw'; instance: string; why: string }
+  | { kind: 'rollout'; service: string; why: string; rollout: Rollout | undefined }
   | { kind: 'terminate'; instance: string; why: string }
   | { kind: 'stop'; instance: string; why: string }
   | { kind: 'stop_overdue'; instance: string; why: string }
@@ -61,17 +60,19 @@ export type Plan = {
 export function reconcile(facts: Facts, now: number): Plan {
   const byService = Map.groupBy(byId(facts.instances), (instance) => instance.service)
   const services = facts.services.toSorted((a, b) => compare(a.name, b.name))
-  const seats = seatsOf(facts)
-  const gaps = services.map((service) =>
-    gapOf(service, byService.get(service.name) ?? [], facts, now),
-  )
+  const board = boardOf(seatsOf(facts))
+  const known = { facts, nodes: new Map(facts.nodes.map((node) => [node.name, node])), now }
+  const gaps = services.map((service) => gapOf(service, byService.get(service.name) ?? [], known))
   const needs = gaps.flatMap((gap) => gap.needs)
   const isHeld = facts.placeFrom > now && needs.length > 0
-  const placed = isHeld ? held(needs, facts.cursor) : place(needs, seats, facts.cursor)
-  const retries = services.map((service) =>
-    retriesOf(service, byService.get(service.name) ?? [], seats, facts.isDurable, now),
-  )
+  // First, as they hold their places already.
+  const retries = services.map((service): Retries => {
+    const mine = byService.get(service.name) ?? []
+    return facts.isDurable ? retriesOn(board, service, { mine, now }) : NO_RETRIES
+  })
+  const placed = isHeld ? held(needs, facts.cursor) : placeOn(board, needs, facts.cursor)
   const stops = stopsOf(facts, now)
+  const after = isHeld ? [] : gaps.map((gap) => gap.whenPlaced(placed, fitsIn(facts)))
   return {
     actions: [
       ...gaps.flatMap((gap) => gap.actions),
@@ -79,11 +80,11 @@ export function reconcile(facts: Facts, now: number): Plan {
       ...stops.actions,
       ...retries.flatMap((retry) => retry.actions),
       ...placed.placements.map(placeAction),
-      ...(isHeld ? [] : gaps.flatMap((gap) => gap.whenUnplaced(placed))),
+      ...after.flatMap((late) => late.actions),
     ],
     cursor: placed.cursor,
     pending: [...pendingOf(placed), ...retries.flatMap((retry) => retry.pending)].concat(
-      gaps.flatMap((gap) => gap.pending),
+      [...gaps, ...after].flatMap(({ pending }) => pending),
     ),
     wakeAt: Math.min(
       isHeld ? facts.placeFrom : Infinity,
@@ -94,9 +95,18 @@ export function reconcile(facts: Facts, now: number): Plan {
   }
 }
 
+const NO_RETRIES: Retries = { actions: [], pending: [], wakeAt: Number.POSITIVE_INFINITY }
+
 function held(needs: readonly Need[], cursor: string | null): Placed {
   const why = 'the controller has just started: it waits for the workers that it knows'
   return { placements: [], cursor, unplaced: needs.map((need) => ({ need, why })) }
+}
+
+function fitsIn(facts: Facts): Fits {
+  return (need, without) => {
+    const instances = facts.instances.filter(({ id }) => id !== without.id)
+    return place([need], seatsOf({ ...facts, instances }), facts.cursor).placements.length > 0
+  }
 }
 
 export function byId(instances: readonly Instance[]): Instance[] {
@@ -117,47 +127,6 @@ function pendingOf(placed: Placed): Pending[] {
   })
 }
 
-function seatsOf(facts: Facts): Seat[] {
-  const live = facts.instances.filter((instance) => !isFinal(instance) && instance.state !== 'lost')
-  const byNode = Map.groupBy(live, (instance) => instance.node)
-  const staticPorts = new Map(
-    facts.services
-      .filter((service) => service.config.host_port === 'static')
-      .map((service) => [service.name, service.config.port]),
-  )
-  return facts.nodes.map((node) => {
-    const here = byNode.get(node.name) ?? []
-    const counts = new Map<string, number>()
-    for (const instance of here) {
-      counts.set(instance.service, (counts.get(instance.service) ?? 0) + 1)
-    }
-    const ports = here.flatMap((instance) => staticPorts.get(instance.service) ?? [])
-    return {
-      name: node.name,
-      closed: closedBecause(node),
-      counts,
-      ports: new Set(ports),
-      instanceCount: here.length,
-      load: node.load,
-    }
-  })
-}
-
-function closedBecause(node: NodeFact): string | undefined {
-  if (node.drained) return 'is drained'
-  switch (node.state) {
-    case 'alive':
-      return undefined
-    case 'unknown':
-      return 'has not reported yet'
-    case 'suspect':
-      return 'is suspect'
-    case 'reviving':
-    case 'dead':
-      return 'is dead'
-  }
-}
-
 /** Instances of services that are not configured (any more) go. */
 function orphansOf(facts: Facts): Action[] {
   const declared = new Set(facts.services.map((service) => service.name))
@@ -169,48 +138,6 @@ function orphansOf(facts: Facts): Action[] {
       instance: instance.id,
       why: 'its service is not configured',
     }))
-}
-
-/** Tries 4–6 go to the next worker of the ring, as do those whose worker may get nothing (S21). */
-function retriesOf(
-  service: Service,
-  mine: readonly Instance[],
-  seats: readonly Seat[],
-  isDurable: boolean,
-  now: number,
-): { actions: Action[]; pending: Pending[]; wakeAt: number } {
-  const result = { actions: [] as Action[], pending: [] as Pending[], wakeAt: Infinity }
-  for (const instance of mine) {
-    if (instance.state !== 'deploying' || instance.retryAt === undefined || !isDurable) continue
-    if (instance.retryAt > now) {
-      result.wakeAt = Math.min(result.wakeAt, instance.retryAt)
-      continue
-    }
-    const stays =
-      instance.attempt < TRIES_PER_NODE &&
-      seats.some((seat) => seat.name === instance.node && seat.closed === undefined)
-    const need = needOf(service, { why: 'retry', replaces: undefined, avoid: NOTHING_AVOIDED })
-    const free = seats.map((seat) => (seat.name === instance.node ? withoutOne(seat, need) : seat))
-    const node = stays ? instance.node : nextAfter(instance.node, need, free)
-    if (node === undefined) {
-      result.pending.push({ service: service.name, count: 1, why: 'no worker for its next try' })
-    } else {
-      const why = `try ${instance.attempt + 1}${stays ? '' : `, on ${node}`}`
-      result.actions.push({ kind: 'retry', instance: instance.id, node, why })
-    }
-  }
-  return result
-}
-
-/** It left its seat with its failure: it must not stand in its own way. */
-function withoutOne(seat: Seat, { service, staticPort }: Need): Seat {
-  const count = (seat.counts.get(service) ?? 1) - 1
-  const ports = [...seat.ports].filter((port) => port !== staticPort || count > 0)
-  return {
-    ...seat,
-    counts: new Map(seat.counts).set(service, count),
-    ports: new Set(ports),
-  }
 }
 
 /** Instances that left the balancer stop when drained; a stop that is overdue is repeated. */

@@ -2,7 +2,16 @@
 // with the number of instances; each list has a named limit.
 
 import type { Machine } from '#shared/configuration.ts'
-import type { IncidentKind, Mail, NodeState, Service } from '#shared/model.ts'
+import type {
+  IncidentKind,
+  Mail,
+  NodeDrain,
+  NodeSize,
+  NodeState,
+  Rebalance,
+  Service,
+} from '#shared/model.ts'
+import type { Isolation } from '#shared/wire.ts'
 
 export const DOCUMENT_FORMAT = 1
 export const CONFIG_HISTORY_MAX = 20
@@ -20,6 +29,10 @@ export type StateDocument = {
   nodes: NodeMark[]
   /** Set while re-placement is frozen because more than half of the nodes vanished at once. */
   frozen: { since: number; nodes: string[] } | null
+  /** The one under way, or the last one. */
+  rebalance: Rebalance | null
+  /** Wall instant at which the controller looks by itself whether to rebalance. */
+  rebalanceDueAt: number | null
   incidents: Incident[]
   outbox: OutboxMail[]
 }
@@ -41,6 +54,13 @@ export type NodeMark = {
   why: string
   /** Operator's drain, beside the one in the topology. */
   drained: boolean
+  /** How that drain is to end; absent while there is none. */
+  drain?: NodeDrain
+  /** It gets no new instance; those that it has stay. */
+  cordoned: boolean
+  /** As its last report told; absent: none did. */
+  size?: NodeSize
+  isolation?: Isolation['mode']
   /** Set while a worker that left the topology is drained; it is forgotten when it is empty. */
   leaving: Machine | null
 }

@@ -30,13 +30,31 @@ export function foldReport(world: World, report: Report, generation: number, now
     sequence: report.sequence,
     boot: report.agent.boot,
     agentVersion: report.agent.version,
+    isolation: report.isolation,
     epoch: report.epoch,
     generation: report.generation,
     ...(report.metrics === undefined ? {} : { metrics: report.metrics, metricsAt: now }),
   })
+  noteSize(world, report)
   for (const status of report.instances) foldStatus(world, report.node, status, now)
   foldMissing(world, report, generation, now)
   return true
+}
+
+/** It outlives a restart of the controller, and is known of dead nodes too. */
+function noteSize(world: World, { node, metrics, isolation }: Report): void {
+  const mark = world.tables.nodes.get(node)
+  if (mark === undefined) return
+  const size = metrics && { cores: metrics.cores, memory: metrics.memory_total }
+  const isNewSize =
+    size !== undefined && (size.cores !== mark.size?.cores || size.memory !== mark.size.memory)
+  const isNewIsolation = isolation !== undefined && isolation.mode !== mark.isolation
+  if (!isNewSize && !isNewIsolation) return
+  world.tables.nodes.put(node, {
+    ...mark,
+    ...(size === undefined ? {} : { size }),
+    ...(isolation === undefined ? {} : { isolation: isolation.mode }),
+  })
 }
 
 function isOld(
@@ -134,6 +152,8 @@ function adopt(world: World, node: string, status: InstanceStatus, now: number):
     why: 'taken over from its agent: its record was lost',
     port: status.port,
     healthy: true,
+    healthyAt: now,
+    admitted: false,
     phase: 'started',
     restarts: status.restarts,
     stopTry: 0,

@@ -2,8 +2,9 @@
 
 import { type Action, type NodeFact, type Plan, reconcile } from '#ctld/deployer/reconcile.ts'
 import { type InstanceEvent, isFinal, nextInstance } from '#ctld/instance.ts'
+import { isProgramChange } from '#ctld/revision.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
-import type { Instance, Service } from '#shared/model.ts'
+import type { Deployment, Instance, Service } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 
 export const DIGEST = `sha256:${'ab'.repeat(32)}`
@@ -23,6 +24,8 @@ export class Cluster {
   services = new Map<string, Service>()
   instances = new Map<string, Instance>()
   routed = new Set<string>()
+  /** Empty: none is open, as if all had been settled. */
+  deployments = new Map<string, Deployment>()
   cursor: string | null = null
   frozen = false
   rescheduleAfterMs = 0
@@ -37,6 +40,9 @@ export class Cluster {
       state: 'alive',
       drained: false,
       downAt: undefined,
+      labels: {},
+      size: undefined,
+      isolation: undefined,
       load: 0,
     }))
   }
@@ -45,14 +51,14 @@ export class Cluster {
     const was = this.services.get(name)
     const config = configOf(name, concurrency, extra)
     const revision = (was?.revision ?? 0) + 1
-    const program = (c: ServiceConfig) => JSON.stringify([c.image, c.env, c.port])
-    const isNewProgram = was === undefined || program(was.config) !== program(config)
+    const isNewProgram = was === undefined || isProgramChange(was.config, config)
+    const program = isNewProgram ? revision : was.programRevision
     this.services.set(name, {
       name,
       config,
       revision,
-      programRevision: isNewProgram ? revision : was.programRevision,
-      revisions: [...(was?.revisions ?? []), { revision, config, at: this.now }],
+      programRevision: program,
+      revisions: [...(was?.revisions ?? []), { revision, program, config, at: this.now }],
       desired: 'running',
       traffic: { state: 'open' },
       deployment: `d${revision}-${name}`,
@@ -79,6 +85,7 @@ export class Cluster {
         rescheduleAfterMs: this.rescheduleAfterMs,
         placeFrom: this.placeFrom,
         isDurable: this.isDurable,
+        deployments: this.deployments,
         routed: this.routed,
       },
       this.now,
@@ -191,6 +198,7 @@ export class Cluster {
           changedAt: this.now,
           why: action.why,
           healthy: false,
+          admitted: false,
           restarts: 0,
           stopTry: 0,
           ...(action.replaces === undefined ? {} : { replaces: action.replaces }),
@@ -200,6 +208,23 @@ export class Cluster {
       case 'retry':
         this.tell(action.instance, { ...action, kind: 'retry' })
         return
+      case 'admit':
+        this.tell(action.instance, action)
+        return
+      case 'withdraw':
+        this.tell(action.instance, action)
+        return
+      case 'rollout': {
+        const service = this.services.get(action.service)
+        if (service === undefined) return
+        const { rollout: _, ...rest } = service
+        const { rollout } = action
+        this.services.set(action.service, {
+          ...rest,
+          ...(rollout === undefined ? {} : { rollout }),
+        })
+        return
+      }
       case 'terminate':
         this.tell(action.instance, {
           kind: 'terminate',
