@@ -43,6 +43,7 @@ export type ControllerConfig = {
   alerts: AlertsConfig
   store: { folder: string }
   health: HealthLimits
+  rebalance: RebalanceRules
 }
 
 export type BalancerConfig = {
@@ -101,6 +102,15 @@ export type HealthLimits = {
   reschedule_after: Duration
 }
 
+/** Whether instances are spread anew by themselves when a worker came back. */
+export type RebalanceRules = {
+  automatic: boolean
+  /** Time from the return of a worker until then. */
+  after: Duration
+  /** Between two moves. */
+  pause: Duration
+}
+
 // --- The agent's configuration ----------------------------------------------------------------
 
 export type AgentConfig = {
@@ -114,6 +124,8 @@ export type AgentConfig = {
   publish_interval: Duration
   port_range: { from: number; to: number }
   data_folder: string
+  /** Whom programs run as unless their service says so. */
+  isolation: { user: string }
 }
 
 // --- A service's configuration ----------------------------------------------------------------
@@ -138,7 +150,15 @@ export type ServiceConfig = {
   /** A path prefix that leads to this service, beside `/svc/<name>/`. */
   path?: string
   env: Record<string, string>
+  /** By name; their values are never in a configuration. */
+  secrets?: Record<string, SecretDelivery>
+  /** Folders on its node that outlive its instances. */
+  volumes?: string[]
   health: HealthCheck
+  /** Absent: `health` decides about everything. */
+  checks?: ServiceChecks
+  /** What its agent does when it hears nothing from the controller. Absent: keep. */
+  on_partition?: 'keep' | { stop_after: Duration }
   placement: 'round_robin' | 'least_loaded' | 'spread'
   /** Only with `placement: spread`. */
   spread?: { label: string }
@@ -151,11 +171,16 @@ export type ServiceConfig = {
   balance: BalanceRule
   /** Only with `balance: hash`; absent there: by ip. */
   hash?: HashRule
-  /** A cookie of ours leads a client back to its instance. Absent: none. */
-  sticky?: { cookie: string }
+  /**
+   * `cookie`: one of ours leads a client back to its instance. `node`: an instance is never moved
+   * to another node.
+   */
+  sticky?: { node?: true; cookie?: string }
   /** Time in which a new instance comes to its full weight; 0s: at once. */
   slow_start: Duration
   limits: ServiceLimits
+  /** Whom its programs run as; absent: the agent's choice. */
+  user?: string
   /** How long requests wait while no instance is healthy, for a service that had one. */
   hold: Duration
   /** auto: short requests of several clients may share a connection to an instance. */
@@ -167,6 +192,9 @@ export type ServiceConfig = {
   /** Without `idle`: `idleDefaults` of the protocol. */
   timeouts: { connect: Duration; response: Duration; idle?: Duration }
 }
+
+/** How a program gets a secret; both ways, or one of them. */
+export type SecretDelivery = { variable?: string; file?: string }
 
 export type ServiceLimits = {
   /** Requests under way per instance; 0: no limit. */
@@ -247,3 +275,29 @@ export type HealthCheck = {
   /** How long a program may take to become healthy after its start. */
   start_timeout: Duration
 }
+
+/** Checks of their own, in place of those that `health` describes. */
+export type ServiceChecks = { startup?: Check; readiness?: Check; liveness?: Check }
+
+/** One of http, tcp and command says how it is made; numbers that are absent are `health`'s. */
+export type Check = {
+  http?: HttpCheck
+  tcp?: true
+  /** Run in the program's folder with its environment; exit code 0 passes. */
+  command?: string[]
+  interval?: Duration
+  timeout?: Duration
+  rise?: number
+  fall?: number
+}
+
+export type HttpCheck = {
+  path: string
+  /** `204`, `200-299`, or a list of such. */
+  status: StatusRule | StatusRule[]
+  headers: Record<string, string>
+  answer_headers: Record<string, string>
+  answer_body?: string | string[]
+}
+
+export type StatusRule = number | string

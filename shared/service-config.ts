@@ -1,11 +1,14 @@
 // A service's configuration (M47–M49, Q08, Q11, Q18), shared by the CLI, the controller and the
 // agents. Pure: text or data in, configuration out, or one error that lists every problem.
 
+import { checkFaults } from './check-rules.ts'
 import type { ServiceConfig } from './configuration.ts'
 import { serviceDefaults } from './defaults.ts'
 import { jsonDocument, type SourceDocument } from './document.ts'
-import { itemsOf, numberAt, partOf, textAt } from './loose.ts'
+import { itemsOf, partOf } from './loose.ts'
+import { placementFaults } from './placement-rules.ts'
 import { checkDocument, type Fault } from './schema.ts'
+import { secretsFaults, volumesFaults } from './secrets-rules.ts'
 import { serviceSchema } from './service-schema.ts'
 import { trafficFaults } from './traffic-rules.ts'
 import { updateFaults } from './update-rules.ts'
@@ -32,10 +35,13 @@ export function checkServiceDocument(document: SourceDocument): ServiceConfig {
     refusedKeys,
     across: (data) => [
       ...imageFaults(data, fromFile),
-      ...placeFaults(data),
+      ...placementFaults(data),
       ...hostFaults(data),
       ...trafficFaults(data),
       ...updateFaults(data),
+      ...checkFaults(data),
+      ...secretsFaults(data),
+      ...volumesFaults(data),
     ],
   })
 }
@@ -86,14 +92,6 @@ function imageFaults(data: unknown, fromFile: boolean): Fault[] {
     })
   }
   return faults
-}
-
-/** With a static host port a second instance on the same node could not listen. */
-function placeFaults(data: unknown): Fault[] {
-  const most = numberAt(data, 'max_per_node')
-  if (textAt(data, 'host_port') !== 'static' || most === undefined || most <= 1) return []
-  const what = `host_port static allows one instance a node, got max_per_node ${most}`
-  return [{ path: ['max_per_node'], what }]
 }
 
 function hostFaults(data: unknown): Fault[] {

@@ -2,13 +2,16 @@
 // larger groups stand in files of their own.
 
 import { z } from 'zod'
-import { health, PATH_LENGTH_MAX } from './check-schema.ts'
+import { checks, health, onPartition, PATH_LENGTH_MAX } from './check-schema.ts'
 import { serviceDefaults as defaults } from './defaults.ts'
 import { describe, duration, hostname, integer, name, servicePort } from './fields.ts'
 import { env, image } from './image-schema.ts'
+import { user } from './isolation-schema.ts'
 import { limits } from './limits-schema.ts'
 import { affinity, constraints, placement, spread } from './placement-schema.ts'
-import { hash, sticky, timeouts } from './traffic-schema.ts'
+import { secrets, volumes } from './secrets-schema.ts'
+import { sticky } from './sticky-schema.ts'
+import { hash, timeouts } from './traffic-schema.ts'
 import { stop, update } from './update-schema.ts'
 
 export const CONCURRENCY_MAX = 1_000
@@ -69,7 +72,18 @@ export const serviceSchema = z.strictObject({
     'A path prefix that leads to this service, beside `/svc/<name>/`.',
   ).exactOptional(),
   env: describe(env, 'Environment of the program.', { secret: true }).prefault({}),
+  secrets: describe(secrets, 'Secrets that the program gets, by their names.').exactOptional(),
+  volumes: describe(
+    volumes,
+    'Folders on its node that outlive its instances; their paths are in TUCANO_VOLUME_<NAME>.',
+  ).exactOptional(),
   health: describe(health, 'How it is known whether an instance works.').prefault({}),
+  checks: describe(checks, 'Checks of their own in place of `health`.').exactOptional(),
+  on_partition: describe(
+    onPartition,
+    'What an agent does that hears nothing from the controller: keep, or stop after a while.',
+    { fallback: '`keep`' },
+  ).exactOptional(),
   placement: describe(
     placement,
     'How nodes are chosen. spread: evenly over the values of a label.',
@@ -92,12 +106,15 @@ export const serviceSchema = z.strictObject({
   hash: describe(hash, 'What decides with `balance: hash`.', {
     fallback: '`{by: ip}` with `balance: hash`',
   }).exactOptional(),
-  sticky: describe(sticky, 'Leads a client back to its instance.').exactOptional(),
+  sticky: describe(sticky, 'What stays: a client with its instance, an instance with its node.').exactOptional(),
   slow_start: describe(
     duration('0s', '1h'),
     'Time in which a new instance comes to its full share of the requests. 0s: at once.',
   ).default(defaults.slow_start),
   limits: describe(limits, 'How much the service takes at one time.').prefault({}),
+  user: describe(user, 'Whom its programs run as, on a node whose agent is root.', {
+    fallback: '`isolation.user` of the agent',
+  }).exactOptional(),
   hold: describe(
     duration('0s', '5m'),
     'How long requests wait when no instance is healthy for a moment. 0s: they do not.',

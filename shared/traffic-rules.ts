@@ -28,8 +28,11 @@ function tcpFaults(data: unknown): Fault[] {
   if (partOf(data, 'path') !== undefined) {
     unknowable(['path'], 'a tcp connection has no path: remove it, clients use public_port')
   }
-  if (partOf(data, 'sticky') !== undefined) {
-    unknowable(['sticky'], 'a tcp connection has no cookies: use balance: hash with by: ip')
+  if (partOf(partOf(data, 'sticky'), 'cookie') !== undefined) {
+    unknowable(
+      ['sticky', 'cookie'],
+      'a tcp connection has no cookies: use balance: hash with by: ip',
+    )
   }
   const by = textAt(partOf(data, 'hash'), 'by')
   if (by === 'header' || by === 'cookie') {

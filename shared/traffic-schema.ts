@@ -24,7 +24,3 @@ export const hash = z.strictObject({
   by: describe(z.enum(['ip', 'header', 'cookie']), 'What of a request decides.'),
   name: describe(headerToken(), 'Name of the header or the cookie.').exactOptional(),
 })
-
-export const sticky = z.strictObject({
-  cookie: describe(headerToken(), 'Name of the cookie that the balancer sets.'),
-})

@@ -1,7 +1,9 @@
 // Decides which instances take which requests: the route table that the data plane reads.
 // Pure; sorted by code unit, so that the order of the facts never changes the table.
 
+import { hasPlace } from '#ctld/instance.ts'
 import type { HashKey, Route, RouteTable, Target } from '#ctld/ports.ts'
+import { isCurrent } from '#ctld/revision.ts'
 import type { HashRule, ServiceConfig } from '#shared/configuration.ts'
 import { idleDefaults } from '#shared/defaults.ts'
 import { durationMs } from '#shared/duration.ts'
@@ -78,11 +80,12 @@ function conflictsBetween(
 }
 
 function routeOf(
-  { name, config, desired, traffic }: Service,
+  service: Service,
   instances: readonly Instance[],
   nodeByName: ReadonlyMap<string, BalancedNode>,
 ): Route {
-  const serving = desired === 'running' ? servingOf(instances, config.concurrency, nodeByName) : []
+  const { name, config, desired, traffic } = service
+  const serving = desired === 'running' ? servingOf(service, instances, nodeByName) : []
   return {
     service: name,
     protocol: config.protocol,
@@ -127,7 +130,7 @@ function choiceOf(config: ServiceConfig) {
   return {
     balance,
     ...(balance === 'hash' ? { hash: hashKeyOf(config.hash) } : {}),
-    ...(sticky === undefined ? {} : { stickyCookie: sticky.cookie }),
+    ...(sticky?.cookie === undefined ? {} : { stickyCookie: sticky.cookie }),
     slowStartMs: durationMs(slow_start),
     inFlightMax: limits.in_flight,
     queueMax: limits.queue,
@@ -143,22 +146,23 @@ function hashKeyOf(hash: HashRule | undefined): HashKey {
   return { by: 'header', name: hash.name.toLowerCase() }
 }
 
-// Never more than `concurrency` (Q03): during an update the new instance takes the old one's place
-// in one step. Among equals the oldest stays, so that a table does not change without a cause.
+// Never more than `concurrency` (Q03), whatever was admitted: the planner lets a new instance in as
+// it takes an old one out. Among equals the oldest stays: no table changes without a cause.
 function servingOf(
+  service: Service,
   instances: readonly Instance[],
-  concurrency: number,
   nodeByName: ReadonlyMap<string, BalancedNode>,
 ): Target[] {
+  const rank = (instance: Instance) => (isCurrent(service, instance) ? 0 : 1)
   return [...instances]
-    .sort((left, right) => right.revision - left.revision || byCodeUnit(left.id, right.id))
+    .sort((left, right) => rank(left) - rank(right) || byCodeUnit(left.id, right.id))
     .flatMap((instance) => targetOf(instance, nodeByName.get(instance.node)))
-    .slice(0, concurrency)
+    .slice(0, service.config.concurrency)
 }
 
 function targetOf(instance: Instance, node: BalancedNode | undefined): Target[] {
-  const { id, port, state, healthy } = instance
-  if (state !== 'started' || !healthy || port === undefined) return []
+  const { id, port, healthy } = instance
+  if (!hasPlace(instance) || !healthy || port === undefined) return []
   if (node === undefined || !routableNodeStates.has(node.state)) return []
   return [{ instance: id, node: node.name, host: node.ip, port, weight: weigh(node) }]
 }

@@ -41,7 +41,10 @@ describe('protocol tcp', () => {
   test.each([
     ['hosts: [a.example]', '7:1 hosts: only with protocol http; a tcp connection names no host'],
     ['path: /a', '7:1 path: only with protocol http; a tcp connection has no path'],
-    ['sticky: { cookie: back }', '7:1 sticky: only with protocol http; a tcp connection has no'],
+    [
+      'sticky: { cookie: back }',
+      '7:11 sticky.cookie: only with protocol http; a tcp connection has no',
+    ],
   ])('has no %s', (line, said) => {
     expect(refusal(...tcp, line)).toContain(`service.yaml:${said}`)
   })
