@@ -144,7 +144,7 @@ function aService(n: number): Service {
     config,
     revision: 1,
     programRevision: 1,
-    revisions: [{ revision: 1, config, at: 1 }],
+    revisions: [{ revision: 1, program: 1, config, at: 1 }],
     desired: 'running',
     traffic: { state: 'open' },
     deployment: idOf(n),

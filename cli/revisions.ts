@@ -1,6 +1,7 @@
 // Which revision serves when it is not the wanted one: after an update that failed, or during it.
 // Pure.
 
+import { isCurrent } from '#shared/revision.ts'
 import type { ServiceDetail } from './answers.ts'
 import { countText } from './words.ts'
 
@@ -12,8 +13,9 @@ export function formerOf(detail: ServiceDetail | undefined): string | undefined 
   if (detail === undefined) return undefined
   const { service, instances } = detail
   const counts = new Map<number, number>()
-  for (const { state, healthy, revision } of instances) {
-    if (state !== 'started' || !healthy || revision >= service.programRevision) continue
+  for (const instance of instances) {
+    const { state, healthy, revision } = instance
+    if (state !== 'started' || !healthy || isCurrent(service, instance)) continue
     counts.set(revision, (counts.get(revision) ?? 0) + 1)
   }
   if (counts.size === 0) return undefined

@@ -58,6 +58,7 @@ export type DeploymentState =
   | 'complete_termination'
   | 'incomplete_termination'
   | 'superseded'
+  | 'watching'
   | 'reverted'
 
 /** What a failed start leaves for the user to read. */
@@ -187,6 +188,28 @@ export type Deployment = {
   /** The deployment that undid this one, and the one that this one undid. */
   revertedBy?: string
   revertOf?: string
+  /** How far it has come, and when it last came further: its deadline counts from there. */
+  progress?: { reached: number; at: number }
+  /** watching: wall instant at which it had taken the last place. */
+  watchSince?: number
+  receipt?: DeployReceipt
+}
+
+/**
+ * Requests as the balancer counted them. `failed`: with 5xx, or not to the end. `p99Ms`: until the
+ * first byte of an answer, from when an instance was given the request; null: nothing was counted.
+ */
+export type Figures = { requests: number; failed: number; p99Ms: number | null }
+
+export type DeployReceipt = {
+  /** In the minute before it. */
+  before: Figures
+  /** Until it had taken the last place, or was given up. */
+  during: Figures
+  /** From then on, while it was watched. */
+  after: Figures
+  /** Since it began, by the revision at which the program appeared, in that order. */
+  programs: (Figures & { program: number })[]
 }
 
 /** One line of the cluster's history; `cursor` grows by one. */
@@ -238,5 +261,6 @@ export type IncidentKind =
   | 'store'
   | 'second_controller'
   | 'drain_late'
+  | 'no_spare'
 
 export type Mail = { to: string[]; subject: string; text: string }

@@ -12,12 +12,12 @@ import {
   configVersionAnswer,
   eventAnswer,
   incidentAnswer,
-  nodeAnswer,
-  serviceAnswer,
   waitingMailAnswer,
 } from './answers.ts'
 import { ADMIN, type ApiContext, answer, digits, found, ok, onceRouted, wait } from './context.ts'
 import { createEventStreams, type EventStreams } from './event-stream.ts'
+import { nodeAnswer } from './node-answers.ts'
+import { serviceAnswer } from './service-answers.ts'
 
 export const EVENTS_MAX = 1_000
 export const EVENTS_DEFAULT = 100

@@ -5,7 +5,7 @@ import { isFinal } from '#ctld/instance.ts'
 import { name } from '#shared/fields.ts'
 import { type Forward, type Route, route } from '#shared/http-route.ts'
 import type { Deployment } from '#shared/model.ts'
-import { deploymentAnswer, instanceAnswer } from './answers.ts'
+import { deploymentAnswer, instanceAnswer } from './service-answers.ts'
 import {
   ADMIN,
   type ApiContext,

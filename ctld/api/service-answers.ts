@@ -90,6 +90,7 @@ const serviceRevision = z.strictObject({
   program: z.int().min(1),
   config: serviceSchema,
   at,
+  secrets: z.record(z.string(), z.int().min(1)).optional().describe('Versions, by name'),
 })
 
 export const serviceAnswer = z.strictObject({

@@ -1,7 +1,10 @@
 // How far a deployment has come (S26), from its service and its instances. Pure.
 
-import { isFinal, isHolding, isServing } from '#ctld/instance.ts'
+import { hasPlace, isFinal, isHolding, isServing } from '#ctld/instance.ts'
+import { isCurrent } from '#ctld/revision.ts'
+import { durationMs } from '#shared/duration.ts'
 import type { Deployment, DeploymentState, Instance, Service } from '#shared/model.ts'
+import { isOnTrial, reachedBy } from './trial.ts'
 
 const settled: ReadonlySet<DeploymentState> = new Set<DeploymentState>([
   'complete_running',
@@ -9,6 +12,7 @@ const settled: ReadonlySet<DeploymentState> = new Set<DeploymentState>([
   'complete_termination',
   'incomplete_termination',
   'superseded',
+  'reverted',
 ])
 
 export function isSettled(deployment: Deployment): boolean {
@@ -27,18 +31,61 @@ export function nextDeployment(
   if (!isLatest && !(service === undefined && was.kind === 'remove')) {
     return { ...was, state: 'superseded', why: 'a newer one took over', finishedAt: now }
   }
-  const { state, why } =
-    was.kind === 'stop' || was.kind === 'remove'
-      ? terminationOf(was, mine)
-      : runningOf(was, service, mine)
-  const failure = failureOf(was, mine)
-  if (state === was.state && why === was.why && failure === undefined) return was
-  if (state === was.state && why === was.why && was.failure !== undefined) return was
-  const next = { ...was, state, why, ...(failure === undefined ? {} : { failure }) }
-  return settled.has(state) ? { ...next, finishedAt: now } : next
+  const isEnding = was.kind === 'stop' || was.kind === 'remove'
+  const standing = isEnding ? terminationOf(was, mine) : runningOf(was, service, mine)
+  const { watchSince: _, ...rest } = was
+  const next: Deployment = { ...rest, ...watched(was, standing, service, now) }
+  const failure = was.failure ?? failureOf(was, mine)
+  if (failure !== undefined) next.failure = failure
+  const progress =
+    service === undefined || isEnding ? undefined : progressOf(was, service, mine, now)
+  if (progress !== undefined) next.progress = progress
+  if (isSettled(next)) next.finishedAt = now
+  return isSame(was, next) ? was : next
+}
+
+/** Wall instant at which it has been watched for long enough; Infinity: it is not watched. */
+export function watchedUntil(
+  { state, watchSince }: Deployment,
+  service: Service | undefined,
+): number {
+  if (state !== 'watching' || watchSince === undefined || service === undefined) return Infinity
+  return watchSince + durationMs(service.config.update.guard.watch)
 }
 
 type Standing = { state: DeploymentState; why: string }
+
+/** What is through and on trial is watched for a while, beginning anew when it was not whole. */
+function watched(
+  was: Deployment,
+  standing: Standing,
+  service: Service | undefined,
+  now: number,
+): Standing & { watchSince?: number } {
+  if (service === undefined || standing.state !== 'complete_running') return standing
+  if (!isOnTrial(was, service)) return standing
+  const { watch } = service.config.update.guard
+  const watching = { state: 'watching', why: `${standing.why}, watched for ${watch}` } as const
+  const watchSince = was.state === 'watching' ? (was.watchSince ?? now) : now
+  const isOver = watchedUntil({ ...was, ...watching, watchSince }, service) <= now
+  return isOver ? { ...standing, watchSince } : { ...watching, watchSince }
+}
+
+function progressOf(was: Deployment, service: Service, mine: readonly Instance[], now: number) {
+  const reached = reachedBy(service, mine)
+  const { progress } = was
+  return progress === undefined || reached > progress.reached ? { reached, at: now } : progress
+}
+
+function isSame(was: Deployment, is: Deployment): boolean {
+  return (
+    is.state === was.state &&
+    is.why === was.why &&
+    is.failure === was.failure &&
+    is.progress === was.progress &&
+    is.watchSince === was.watchSince
+  )
+}
 
 function runningOf(
   was: Deployment,
@@ -46,15 +93,15 @@ function runningOf(
   mine: readonly Instance[],
 ): Standing {
   const wanted = service?.desired === 'running' ? service.config.concurrency : 0
-  const programRevision = service?.programRevision ?? was.revision
-  const current = mine.filter((instance) => instance.revision >= programRevision)
-  const serving = current.filter(isServing).length
+  const isOfIt = (instance: Instance) =>
+    service === undefined ? instance.revision === was.revision : isCurrent(service, instance)
+  const current = mine.filter(isOfIt)
+  const serving = current.filter((one) => isServing(one) && hasPlace(one)).length
   const failed = current.filter(
     (instance) => instance.deployment === was.id && isFailure(instance),
   ).length
-  const leaving = mine.filter(
-    (instance) => isHolding(instance) && instance.revision < programRevision,
-  ).length
+  // One without a place is either told to end already or kept ready for a way back.
+  const leaving = mine.filter((instance) => hasPlace(instance) && !isOfIt(instance)).length
   const tally = `${serving} of ${wanted} running`
   const holding = current.filter(isHolding).length
   // First, because what crashed may have been replaced.
@@ -62,9 +109,7 @@ function runningOf(
     return { state: 'complete_running', why: tally }
   }
   if (failed > 0 && holding === serving) {
-    const former = mine.filter(
-      (instance) => isServing(instance) && instance.revision < programRevision,
-    ).length
+    const former = mine.filter((instance) => isServing(instance) && !isOfIt(instance)).length
     const goOn = former === 0 ? '' : `; ${former} of the former revision go on serving`
     return { state: 'incomplete_running', why: `${tally}, ${failed} failed to start${goOn}` }
   }

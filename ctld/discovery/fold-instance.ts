@@ -21,7 +21,7 @@ export function foldInstance(world: World, id: string, event: InstanceEvent, now
   const is = nextInstance(was, event, now)
   if (is === was) return
   world.tables.instances.put(id, is)
-  if (is.state === was.state && is.healthy === was.healthy && is.attempt === was.attempt) return
+  if (isSameToTell(was, is)) return
   tellNews(world, now, `instance.${is.state}`, 'instance changed', {
     instance: id,
     service: is.service,
@@ -29,6 +29,7 @@ export function foldInstance(world: World, id: string, event: InstanceEvent, now
     was: was.state,
     now: is.state,
     healthy: is.healthy,
+    admitted: is.admitted,
     attempt: is.attempt,
     why: is.why,
   })
@@ -42,6 +43,15 @@ export function foldInstance(world: World, id: string, event: InstanceEvent, now
       text,
     })
   }
+}
+
+function isSameToTell(was: Instance, is: Instance): boolean {
+  return (
+    is.state === was.state &&
+    is.healthy === was.healthy &&
+    is.admitted === was.admitted &&
+    is.attempt === was.attempt
+  )
 }
 
 /** A service that was asked for a new instance on this node. */
@@ -63,6 +73,7 @@ export function foldPlaced(
     changedAt: now,
     why,
     healthy: false,
+    admitted: false,
     restarts: 0,
     stopTry: 0,
     ...(replaces === undefined ? {} : { replaces }),

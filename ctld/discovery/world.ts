@@ -11,10 +11,13 @@ import type {
   Deployment,
   Instance,
   NodeMetrics,
+  Rebalance,
   Service,
   ServiceTraffic,
 } from '#shared/model.ts'
 import { PAUSE_MAX } from '#shared/traffic-control.ts'
+import type { Isolation } from '#shared/wire.ts'
+import { completeInstance } from './complete-document.ts'
 import {
   CONFIG_HISTORY_MAX,
   type ConfigVersion,
@@ -32,6 +35,8 @@ export type Facts = {
   epoch: number
   cursor: string | null
   frozen: { since: number; nodes: string[] } | null
+  rebalance: Rebalance | null
+  rebalanceDueAt: number | null
   config: ConfigVersion[]
   incidents: Incident[]
   outbox: OutboxMail[]
@@ -53,6 +58,7 @@ export type Seen = Sighting & {
   sequence: number
   boot: string | undefined
   agentVersion: string | undefined
+  isolation: Isolation | undefined
   epoch: number
   generation: number
   metrics: NodeMetrics | undefined
@@ -68,6 +74,8 @@ export type News = Omit<ClusterEvent, 'cursor'>
 export type World = {
   tables: Tables<Records>
   seen: Map<string, Seen>
+  /** Newest version of each secret, by name. Their values are none of the world's. */
+  secrets: ReadonlyMap<string, number>
   /** The configuration in force. */
   config: ControllerConfig
   /** The one that this process started with: its ports and folders are of that. */
@@ -90,6 +98,8 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     epoch: Math.max((document?.epoch ?? 0) + 1, Math.floor(now / 1_000)),
     cursor: document?.cursor ?? null,
     frozen: document?.frozen ?? null,
+    rebalance: document?.rebalance ?? null,
+    rebalanceDueAt: document?.rebalanceDueAt ?? null,
     config: document?.config ?? [],
     incidents: document?.incidents ?? [],
     outbox: document?.outbox ?? [],
@@ -103,11 +113,14 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     if (tables.deployments.get(deployment) !== undefined) continue
     tables.deployments.put(deployment, deploymentOf(service))
   }
-  for (const instance of loaded.instances) tables.instances.put(instance.id, timely(instance, now))
+  for (const kept of loaded.instances) {
+    tables.instances.put(kept.id, timely(completeInstance(kept), now))
+  }
   const isLost = loaded.instances.length === 0 && (document?.services.length ?? 0) > 0
   const world: World = {
     tables,
     seen: new Map(),
+    secrets: new Map(),
     config,
     started: config,
     news: [],
@@ -153,10 +166,11 @@ function deploymentOf({ name, deployment, revision, desired, changedAt }: Servic
 /** A wall clock that was set back must not make an instance wait for hours. */
 function timely(instance: Instance, now: number): Instance {
   const hour = now + 3_600_000
-  const { changedAt, retryAt, drainUntil, stopRetryAt } = instance
+  const { changedAt, healthyAt, retryAt, drainUntil, stopRetryAt } = instance
   return {
     ...instance,
     changedAt: Math.min(changedAt, now),
+    ...(healthyAt === undefined ? {} : { healthyAt: Math.min(healthyAt, now) }),
     ...(retryAt === undefined ? {} : { retryAt: Math.min(retryAt, now + 60_000) }),
     ...(drainUntil === undefined ? {} : { drainUntil: Math.min(drainUntil, hour) }),
     ...(stopRetryAt === undefined ? {} : { stopRetryAt: Math.min(stopRetryAt, hour) }),
@@ -186,6 +200,7 @@ export function unseen(now: number): Seen {
     sequence: 0,
     boot: undefined,
     agentVersion: undefined,
+    isolation: undefined,
     epoch: 0,
     generation: 0,
     metrics: undefined,
@@ -238,17 +253,13 @@ export function tellNews(
 }
 
 export function documentOf(world: World): StateDocument {
-  const { epoch, cursor, frozen, config, incidents, outbox } = factsOf(world)
+  const { id: _, config, ...facts } = factsOf(world)
   return {
     format: DOCUMENT_FORMAT,
-    epoch,
-    cursor,
-    frozen,
+    ...facts,
     config: config.slice(-CONFIG_HISTORY_MAX),
     services: world.tables.services.values(),
     nodes: world.tables.nodes.values(),
-    incidents,
-    outbox,
   }
 }
 

@@ -22,6 +22,8 @@ const events: { [Kind in InstanceEvent['kind']]: InstanceEvent & { kind: Kind } 
   unhealthy: { kind: 'unhealthy', phase: 'unhealthy', restarts: 0 },
   failed_to_start: { kind: 'failed_to_start', attempt: 1, failure },
   retry: { kind: 'retry', node: 'w2', why: 'try again' },
+  admit: { kind: 'admit', why: 'one of 2' },
+  withdraw: { kind: 'withdraw', why: 'kept ready' },
   terminated: { kind: 'terminated' },
   crashed: { kind: 'crashed', failure, restarts: 5 },
   killed: { kind: 'killed', failure },
@@ -59,6 +61,7 @@ const table: Record<Exclude<InstanceState, FinalState>, Row> = {
   started: {
     started: 'started',
     unhealthy: 'started',
+    withdraw: 'started',
     failed_to_start: 'unexpected_crashed',
     terminated: 'unexpected_terminated',
     crashed: 'unexpected_crashed',
@@ -177,6 +180,34 @@ test('S23: it serves only while it is healthy, and keeps its place meanwhile', (
   expect(nextInstance(well, events.started, NOW)).toBe(well)
 })
 
+test('it has a place in the route table from admit until withdraw, ill or not', () => {
+  const outside = nextInstance(instanceIn('started'), events.withdraw, NOW)
+  expect(outside).toMatchObject({ state: 'started', admitted: false, why: 'kept ready' })
+  const inside = nextInstance(outside, events.admit, NOW)
+  expect(inside).toMatchObject({ state: 'started', admitted: true, why: 'one of 2' })
+  const ill = nextInstance(inside, events.unhealthy, NOW)
+  expect(ill).toMatchObject({ admitted: true, healthy: false })
+  expect(nextInstance(ill, events.started, NOW)).toMatchObject({ admitted: true, healthy: true })
+})
+
+test.each(['terminate', 'node_lost', 'crashed'] as const)('after %s it has no place', (kind) => {
+  const is = nextInstance(instanceIn('started'), events[kind], NOW)
+  expect(is.admitted).toBe(false)
+  const back = nextInstance(is, events.started, NOW)
+  expect(back.admitted).toBe(false)
+})
+
+test('it is healthy since its last illness or restart', () => {
+  const was = nextInstance(instanceIn('deploying'), events.started, NOW)
+  expect(was).toMatchObject({ healthyAt: NOW, admitted: false })
+  expect(nextInstance(was, { ...events.started, port: 20_002 }, NOW + 1).healthyAt).toBe(NOW)
+  const again = nextInstance(was, { ...events.started, restarts: 1 }, NOW + 1)
+  expect(again.healthyAt).toBe(NOW + 1)
+  const ill = nextInstance(again, events.unhealthy, NOW + 2)
+  expect(ill).not.toHaveProperty('healthyAt')
+  expect(nextInstance(ill, events.started, NOW + 3).healthyAt).toBe(NOW + 3)
+})
+
 test('S23, S24: told to stop, it drains first; its agent is told when that is over', () => {
   const draining = nextInstance(instanceIn('started'), events.terminate, NOW)
   expect(draining).toMatchObject({ state: 'terminating', stopTry: 0, drainUntil: NOW + 30_000 })
@@ -223,6 +254,8 @@ function instanceIn(state: InstanceState): Instance {
     changedAt: 1,
     why: 'placed',
     healthy: state === 'started',
+    admitted: state === 'started',
+    ...(state === 'started' ? { healthyAt: 1 } : {}),
     ...(state === 'started' ? { phase: 'started', port: 20_001, pid: 41 } : {}),
     restarts: 0,
     stopTry: 0,

@@ -41,6 +41,7 @@ function endedInstance(number: number): Instance {
     changedAt: number,
     why: 'its service was removed',
     healthy: false,
+    admitted: false,
     restarts: 0,
     stopTry: 1,
   }

@@ -93,6 +93,13 @@ function resultOf(command: Command, snapshot: Snapshot): CommandResult {
     }
     return { config: { version: command.version + 1, restart_required: [] } }
   }
+  if (command.kind === 'put_secret') {
+    const had = snapshot.secrets.find(({ name }) => name === command.name)
+    const version = (had?.version ?? 0) + 1
+    const usedBy = had?.usedBy ?? []
+    return { secret: { name: command.name, version, updatedAt: 1_000, usedBy, isNew: true } }
+  }
+  if (command.kind === 'remove_secret') return {}
   if (command.kind === 'test_alert') return { mail: { id: 'mail-1' } }
   if (['drain', 'undrain', 'unfreeze'].includes(command.kind)) return {}
   return { deployment: aDeployment({ id: 'd-2', state: 'deploying' }) }
@@ -268,6 +275,7 @@ function aSnapshot(): Snapshot {
       }),
     ],
     pending: [{ service: 'api', count: 1, why: 'no worker is alive' }],
+    spare: { state: 'ok', lacks: [] },
     incidents: [
       {
         id: 'n-1',

@@ -9,13 +9,19 @@ import { checkServiceConfig } from '#shared/service-config.ts'
 
 export const DIGEST = `sha256:${'ab'.repeat(32)}`
 
-export function configOf(name: string, concurrency: number, extra: object = {}): ServiceConfig {
+/** Exchanges do not wait, unless that is what is tested. */
+export function configOf(
+  name: string,
+  concurrency: number,
+  extra: object & { update?: object } = {},
+): ServiceConfig {
   return checkServiceConfig({
     name,
     concurrency,
     port: 8080,
     image: { digest: DIGEST, run: ['node', 'server.js'] },
     ...extra,
+    update: { min_healthy: '0s', ...extra.update },
   })
 }
 
@@ -39,6 +45,8 @@ export class Cluster {
       name,
       state: 'alive',
       drained: false,
+      cordoned: false,
+      isForced: false,
       downAt: undefined,
       labels: {},
       size: undefined,

@@ -13,6 +13,8 @@ export function aDocument(epoch: number): StateDocument {
     services: [],
     nodes: [],
     frozen: null,
+    rebalance: null,
+    rebalanceDueAt: null,
     incidents: [],
     outbox: [],
   }
@@ -31,6 +33,8 @@ export function anInstance(id: string, rest: Partial<Instance> = {}): Instance {
     changedAt: 1,
     why: 'placed in topology order',
     healthy: true,
+    healthyAt: 1,
+    admitted: true,
     restarts: 0,
     stopTry: 0,
     ...rest,

@@ -112,8 +112,15 @@ describe('the route table', () => {
     ])
   })
 
-  test('Q03: an update replaces the old instances; among equals the oldest stay', () => {
-    const service = aService('api', { concurrency: 2 })
+  test('Q03: whoever was not admitted gets nothing, however healthy', () => {
+    const service = aService('api', { concurrency: 3 })
+    const beside = anInstance('i2', 'api', { admitted: false })
+    const table = routeTable([service], [anInstance('i1', 'api'), beside], [aNode('w1')], 1)
+    expect(targetsOf(table, 'api')).toEqual(['i1'])
+  })
+
+  test('Q03: never more than concurrency, the declared program first, then the oldest', () => {
+    const service = aService('api', { concurrency: 2 }, { revision: 2, programRevision: 2 })
     const old = [anInstance('i1', 'api'), anInstance('i2', 'api'), anInstance('i3', 'api')]
     const fresh = anInstance('i9', 'api', { revision: 2 })
     expect(targetsOf(routeTable([service], old, [aNode('w1')], 1), 'api')).toEqual(['i1', 'i2'])

@@ -45,6 +45,8 @@ export function anInstance(id: string, service: string, more: Partial<Instance> 
     why: 'test',
     port: 20_000,
     healthy: true,
+    healthyAt: 0,
+    admitted: true,
     restarts: 0,
     stopTry: 0,
     ...more,
