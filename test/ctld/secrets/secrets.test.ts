@@ -1,0 +1,318 @@
+// The file of the secrets: versions, limits, crashes, and every way in which it and its key can go
+// missing or wrong.
+
+import { describe, expect, test } from 'vitest'
+import { openSecrets, SECRETS_BYTES_MAX, SECRETS_MAX } from '#ctld/secrets/secrets.ts'
+import { writeDurable } from '#shared/durable-file.ts'
+import { TucanoError } from '#shared/errors.ts'
+import { createFakeDisk, type FakeDisk } from '#test/fakes/disk.ts'
+import { randomOf } from '#test/helpers/seeds.ts'
+
+const FILE = '/data/secrets.json'
+const KEY = '/data/secrets.key'
+const file = {
+  folder: '/data',
+  name: 'secrets.json',
+  kind: 'secrets',
+  format: 1,
+  backup: false,
+  whenLost: 'refuse',
+} as const
+const none: ReadonlySet<number> = new Set()
+
+describe('a secret', () => {
+  test('has a version for each new value, and none for the same one', async () => {
+    const { open } = aVault()
+    const secrets = await open()
+    const set = (value: string) => secrets.set({ name: 'db', value, referenced: none }, 1_000)
+    expect(await set('one')).toEqual({ version: 1, isNew: true })
+    expect(await set('one')).toEqual({ version: 1, isNew: false })
+    expect(await set('two')).toEqual({ version: 2, isNew: true })
+    expect(secrets.list()).toEqual([{ name: 'db', version: 2, updatedAt: 1_000 }])
+    expect(secrets.value('db', 2)).toBe('two')
+    expect(secrets.value('dc', 2)).toBeUndefined()
+  })
+
+  test('keeps the former values that somebody still refers to, and no others', async () => {
+    const { open } = aVault()
+    const secrets = await open()
+    for (const [value, referenced] of [
+      ['one', none],
+      ['two', new Set([1])],
+      ['three', new Set([1])],
+    ] as const) {
+      await secrets.set({ name: 'db', value, referenced }, 0)
+    }
+    const known = [1, 2, 3, 4].map((version) => secrets.value('db', version))
+    // The second was the newest when nobody referred to it, and went with the third.
+    expect(known).toEqual(['one', undefined, 'three', undefined])
+  })
+
+  test('that was removed and is set anew takes no number that somebody refers to', async () => {
+    const { open } = aVault()
+    const secrets = await open()
+    await secrets.set({ name: 'db', value: 'one', referenced: none }, 0)
+    await secrets.remove('db')
+    expect(secrets.list()).toEqual([])
+    const again = await secrets.set({ name: 'db', value: 'other', referenced: new Set([1]) }, 0)
+    expect(again.version).toBe(2)
+    expect(secrets.value('db', 1)).toBeUndefined()
+  })
+
+  test('is there after a restart, with its name and every version', async () => {
+    const { open, disk } = aVault()
+    const before = await open()
+    await before.set({ name: 'b', value: 'B ação\n', referenced: none }, 5)
+    await before.set({ name: 'a', value: 'A1', referenced: none }, 6)
+    await before.set({ name: 'a', value: 'A2', referenced: new Set([1]) }, 7)
+    disk.kill()
+    const after = await open()
+    expect(after.notices).toEqual([])
+    expect(after.list().map(({ name, version }) => `${name} ${version}`)).toEqual(['a 2', 'b 1'])
+    expect(after.value('b', 1)).toBe('B ação\n')
+    expect(after.value('a', 1)).toBe('A1')
+  })
+
+  test('that is refused leaves everything as it was', async () => {
+    const { open, disk } = aVault()
+    const secrets = await open()
+    await secrets.set({ name: 'db', value: 'one', referenced: none }, 0)
+    disk.setFull(true)
+    const refused = secrets.set({ name: 'db', value: 'two', referenced: none }, 0)
+    await expect(refused).rejects.toMatchObject({ code: 'store_failed' })
+    expect(secrets.value('db', 1)).toBe('one')
+    expect(secrets.value('db', 2)).toBeUndefined()
+    disk.setFull(false)
+    expect(await secrets.set({ name: 'db', value: 'two', referenced: none }, 0)).toEqual({
+      version: 2,
+      isNew: true,
+    })
+  })
+})
+
+test('S6: no file holds a value, nor what it was before, nor the key beside it', async () => {
+  const { open, disk } = aVault()
+  const secrets = await open()
+  await secrets.set({ name: 'db', value: 'canary-one', referenced: none }, 0)
+  await secrets.set({ name: 'db', value: 'canary-two', referenced: new Set([1]) }, 0)
+  const sealed = textsOf(disk)
+  for (const text of ['canary', ...encodings('canary-one'), ...encodings('canary-two')]) {
+    expect(sealed).not.toContain(text)
+  }
+  const key = Buffer.from(disk.peek(KEY) ?? []).toString()
+  expect(key).toMatch(/^[0-9a-f]{64}$/)
+  for (const path of disk.paths().filter((one) => one !== KEY)) {
+    expect(Buffer.from(disk.peek(path) ?? []).toString()).not.toContain(key)
+  }
+})
+
+test('a removed value is gone from the backup too', async () => {
+  const { open, disk } = aVault()
+  const secrets = await open()
+  await secrets.set({ name: 'db', value: 'one', referenced: none }, 0)
+  expect(textsOf(disk)).toContain('"db"')
+  await secrets.remove('db')
+  expect(textsOf(disk)).not.toContain('"db"')
+})
+
+test('no two values share a nonce', async () => {
+  const { open, disk } = aVault()
+  const secrets = await open()
+  for (const name of ['a', 'b', 'c']) {
+    await secrets.set({ name, value: 'same', referenced: none }, 0)
+  }
+  const texts = Buffer.from(disk.peek(FILE) ?? []).toString()
+  const nonces = [...texts.matchAll(/"nonce":"([^"]+)"/g)].map(([, nonce]) => nonce)
+  expect(new Set(nonces).size).toBe(3)
+})
+
+describe('the limits', () => {
+  test('of their number', async () => {
+    const { open } = aVault()
+    const secrets = await open()
+    for (let index = 0; index < SECRETS_MAX; index += 1) {
+      await secrets.set({ name: `s${index}`, value: 'v', referenced: none }, 0)
+    }
+    const refused = secrets.set({ name: 'one-more', value: 'v', referenced: none }, 0)
+    await expect(refused).rejects.toMatchObject({ code: 'limit_reached' })
+    expect(secrets.list()).toHaveLength(SECRETS_MAX)
+  })
+
+  test('of their bytes, with the former values that are kept', async () => {
+    const { open } = aVault()
+    const secrets = await open()
+    const big = 'x'.repeat(64 * 1024)
+    const count = SECRETS_BYTES_MAX / big.length
+    const referenced = new Set(Array.from({ length: count }, (_, index) => index + 1))
+    const set = (value: string) => secrets.set({ name: 'db', value, referenced }, 0)
+    // The numbers that are referred to are not given anew.
+    expect((await set(`0${big.slice(1)}`)).version).toBe(count + 1)
+    for (let index = 1; index < count; index += 1) {
+      const name = `s${index}`
+      await secrets.set({ name, value: `${index}${big.slice(4)}`, referenced: none }, 0)
+    }
+    const refused = secrets.set({ name: 'z', value: big, referenced: none }, 0)
+    await expect(refused).rejects.toMatchObject({ code: 'limit_reached' })
+  })
+})
+
+describe('refuses to start, and says what to do,', () => {
+  const started = async () => {
+    const vault = aVault()
+    const secrets = await vault.open()
+    await secrets.set({ name: 'db', value: 'one', referenced: none }, 0)
+    await secrets.set({ name: 'db', value: 'two', referenced: none }, 0)
+    vault.disk.kill()
+    return vault
+  }
+
+  test('without its key', async () => {
+    const vault = await started()
+    vault.remove(KEY)
+    const { message } = await refusal(vault.open)
+    expect(message).toMatch(/secrets\.key is missing.*1 secrets.*restore it from a backup/)
+    // And the next time too: it has not made another one.
+    expect(vault.disk.peek(KEY)).toBeUndefined()
+    expect((await refusal(vault.open)).message).toBe(message)
+  })
+
+  test('with another key', async () => {
+    const vault = await started()
+    vault.disk.poke(KEY, Buffer.from('ab'.repeat(32)))
+    const { message } = await refusal(vault.open)
+    expect(message).toMatch(/secrets\.key is not the key that sealed .*restore the key/)
+  })
+
+  test('with its key and without its file', async () => {
+    const vault = await started()
+    for (const path of [FILE, `${FILE}.bak`]) vault.remove(path)
+    expect((await refusal(vault.open)).message).toMatch(/secrets\.json is missing, but its key/)
+  })
+
+  test('when file and backup are damaged', async () => {
+    const vault = await started()
+    for (const path of [FILE, `${FILE}.bak`]) vault.disk.poke(path, Buffer.from('nonsense'))
+    expect((await refusal(vault.open)).message).toMatch(/neither .*secrets\.json/)
+  })
+
+  test('when a value was put in the place of another', async () => {
+    const vault = await started()
+    const [, body = ''] = Buffer.from(vault.disk.peek(FILE) ?? [])
+      .toString()
+      .split('\n')
+    const renamed = JSON.parse(body.replace('"db"', '"root-password"')) as unknown
+    await writeDurable(vault.disk.mount(), file, renamed)
+    expect((await refusal(vault.open)).message).toMatch(/root-password .*was changed by somebody/)
+  })
+})
+
+test('F20: loads the backup of a damaged file, and says so', async () => {
+  const vault = aVault()
+  const secrets = await vault.open()
+  await secrets.set({ name: 'db', value: 'one', referenced: none }, 0)
+  await secrets.set({ name: 'db', value: 'two', referenced: new Set([1]) }, 0)
+  vault.disk.kill()
+  vault.disk.poke(FILE, Buffer.from(''))
+  const after = await vault.open()
+  expect(after.notices.join('\n')).toMatch(/it is empty.*\n.*backup .* was loaded instead/)
+  expect(after.value('db', 1)).toBe('one')
+})
+
+test('F21: after a power cut every secret that was acknowledged is there', async () => {
+  for (let seed = 1; seed <= 200; seed += 1) {
+    const random = randomOf(seed)
+    const vault = aVault()
+    const acknowledged = new Map<string, string>()
+    const cutAfter = random.int(0, 12)
+    const work = (async () => {
+      const secrets = await vault.open()
+      for (let step = 0; step < 12; step += 1) {
+        if (step === cutAfter) return
+        const name = `s${random.int(1, 3)}`
+        const value = `v${step}`
+        await secrets.set({ name, value, referenced: none }, step)
+        acknowledged.set(name, value)
+      }
+    })()
+    await work
+    vault.disk.crash(() => random.random())
+    const after = await vault.open()
+    for (const [name, value] of acknowledged) {
+      const version = after.list().find((one) => one.name === name)?.version ?? 0
+      expect(after.value(name, version), `seed ${seed}`).toBe(value)
+    }
+  }
+})
+
+test('F21: a power cut at any step of the first start leaves what can be started', async () => {
+  for (let seed = 1; seed <= 200; seed += 1) {
+    const random = randomOf(seed)
+    let steps = 0
+    const cutAt = random.int(1, 12)
+    const vault: Vault = aVault(async () => {
+      steps += 1
+      if (steps === cutAt) vault.disk.crash(() => random.random())
+    })
+    const opening = vault.open()
+    // What was cut off never answers: the steps are counted instead of waiting for it.
+    await Promise.race([opening, untilQuiet(() => steps)])
+    const after = await vault.open()
+    await after.set({ name: 'db', value: 'one', referenced: none }, 0)
+    expect(after.value('db', 1), `seed ${seed}`).toBe('one')
+  }
+})
+
+type Vault = ReturnType<typeof aVault>
+
+/** The real file on a fake disk, with its key beside it. */
+function aVault(pause?: () => Promise<void>) {
+  const disk = createFakeDisk(pause === undefined ? {} : { pause })
+  let drawn = 0
+  const open = () => {
+    const mounted = disk.mount()
+    return openSecrets({
+      disk: mounted,
+      clock: { wall: () => 1_700 },
+      folder: '/data',
+      keyFile: {
+        path: KEY,
+        async read() {
+          const bytes = await mounted.read(KEY)
+          return bytes && Buffer.from(Buffer.from(bytes).toString(), 'hex')
+        },
+        async write(key) {
+          await mounted.write(`${KEY}.new`, Buffer.from(Buffer.from(key).toString('hex')))
+          await mounted.rename(`${KEY}.new`, KEY)
+          await mounted.syncFolder('/data')
+        },
+      },
+      randomBytes(count) {
+        drawn += 1
+        return Buffer.alloc(count, drawn)
+      },
+    })
+  }
+  return { disk, open, remove: (path: string) => void disk.mount().remove(path) }
+}
+
+async function untilQuiet(steps: () => number): Promise<void> {
+  for (let quiet = 0, last = -1; quiet < 50; quiet += 1) {
+    if (steps() !== last) quiet = 0
+    last = steps()
+    await Promise.resolve()
+  }
+}
+
+async function refusal(open: () => Promise<unknown>): Promise<TucanoError> {
+  const answer = await open().catch((error: unknown) => error)
+  if (answer instanceof TucanoError && answer.code === 'store_failed') return answer
+  throw new Error(`not refused: ${String(answer)}`)
+}
+
+function textsOf(disk: FakeDisk): string {
+  const sealed = disk.paths().filter((path) => path !== KEY)
+  return sealed.map((path) => Buffer.from(disk.peek(path) ?? []).toString()).join('\n')
+}
+
+const encodings = (text: string) =>
+  (['base64', 'hex'] as const).map((way) => Buffer.from(text).toString(way).replace(/=+$/, ''))
