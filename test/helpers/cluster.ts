@@ -13,7 +13,7 @@ export const DIGEST = `sha256:${'ab'.repeat(32)}`
 export function configOf(
   name: string,
   concurrency: number,
-  extra: object & { update?: object } = {},
+  extra: { update?: object; [key: string]: unknown } = {},
 ): ServiceConfig {
   return checkServiceConfig({
     name,
