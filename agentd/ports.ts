@@ -3,7 +3,16 @@
 
 import type { FailureDetail, InstanceUsage, NodeMetrics } from '#shared/model.ts'
 import type { Clock, Dice, Ids, Log } from '#shared/ports.ts'
-import type { Ack, AssignedInstance, Assignment, Report } from '#shared/wire.ts'
+import type {
+  Ack,
+  AssignedInstance,
+  Assignment,
+  InstanceLimits,
+  Isolation,
+  Report,
+  SecretGiven,
+} from '#shared/wire.ts'
+import type { CheckWay } from '#shared/wire-checks.ts'
 
 export type AgentdPorts = {
   clock: Clock
@@ -15,6 +24,7 @@ export type AgentdPorts = {
   programs: Programs
   images: Images
   sensors: Sensors
+  vault: Vault
 }
 
 /** Calls to the controller; each has a total timeout and rejects with TucanoError. */
@@ -27,6 +37,14 @@ export type Notebook = {
   saveAssignment(assignment: Assignment): Promise<void>
   savePage(page: InstancePage): Promise<void>
   removePage(id: string): Promise<void>
+}
+
+/** What outlives the agent but not the machine's power: the values of secrets. */
+export type Vault = {
+  /** Nothing where it was lost: the controller sends it again. */
+  load(): Promise<SecretGiven[]>
+  /** In place of what was there. */
+  save(values: readonly SecretGiven[]): Promise<void>
 }
 
 /** The durable part of one instance on this agent. */
@@ -62,6 +80,13 @@ export type Programs = {
     argv: readonly string[]
     folder: string
     env: Readonly<Record<string, string>>
+    /** Secrets that it gets as files; TUCANO_SECRETS is their folder. */
+    files?: readonly { name: string; text: string }[]
+    /** Folders of its service that outlive it; TUCANO_VOLUME_<NAME> is the path of one. */
+    volumes?: { service: string; names: readonly string[] }
+    limits?: InstanceLimits | undefined
+    /** Whom it runs as; absent: as the agent's configuration says. */
+    user?: string | undefined
   }): Promise<ProgramMark>
   /** Takes up watching a program that a former agent started; false: it is not running. */
   adopt(id: string, mark: ProgramMark): Promise<boolean>
@@ -81,13 +106,31 @@ export type Programs = {
     taken: ReadonlySet<number>,
   ): Promise<number | undefined>
   isPortFree(port: number): Promise<boolean>
-  /** One health check; resolves to words either way, never rejects. */
-  probe(check: { port: number; path: string | undefined; timeoutMs: number }): Promise<ProbeAnswer>
+  /** One check; resolves to words either way, never rejects. */
+  probe(check: Probe): Promise<ProbeAnswer>
   logTail(id: string): Promise<string[]>
   usage(id: string, mark: ProgramMark): Promise<InstanceUsage | undefined>
+  /** What the newest start of an instance has run out of; asked before it is forgotten. */
+  shortages(id: string): Promise<Shortage[]>
+  /** What keeps programs from each other here. */
+  isolation(): Isolation
   /** Deletes an instance's output files and private folder. */
   forget(id: string): Promise<void>
 }
+
+/** A command is run as the program of this id and mark is. */
+export type Probe = {
+  id: string
+  mark: ProgramMark
+  port: number
+  way: CheckWay
+  timeoutMs: number
+}
+
+/** `limit`: bytes or tasks; a program without a limit of memory may find its node full. */
+export type Shortage =
+  | { of: 'memory'; limit: number | undefined }
+  | { of: 'pids'; limit: number }
 
 export type ProbeAnswer = { ok: boolean; words: string }
 

@@ -6,6 +6,7 @@ import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
+import type { BuildGroup } from '#agentd/isolation/box.io.ts'
 import { messageOf } from '#shared/errors.ts'
 import { type CappedOutput, capOutput } from './capped-output.ts'
 import type { BuildEnd, BuildJob } from './image-ports.ts'
@@ -21,11 +22,22 @@ const OUTPUT_END_MS = 1_000
 type Sink = { handle: FileHandle; output: CappedOutput }
 type Watch = { signal: AbortSignal; isLate: () => boolean }
 
+/**
+ * Enters a control group by the files up to `--`, and becomes the command that follows. The user's
+ * words are arguments of the shell and never part of its script.
+ */
+const ENTER = `while [ "$1" != -- ]; do
+  echo $$ >"$1" || exit 125
+  shift
+done
+shift
+exec "$@"`
+
 /** `environment` is what every build gets; HOME and TMPDIR are the build's own. */
 export async function runBuild(
   job: BuildJob,
   signal: AbortSignal,
-  environment: Readonly<Record<string, string>>,
+  { environment, group }: { environment: Readonly<Record<string, string>>; group: BuildGroup },
 ): Promise<BuildEnd> {
   // A former agent may have been killed in the middle of this very build.
   await killMarked(BUILD_MARK, job.mark)
@@ -43,7 +55,7 @@ export async function runBuild(
   }
   try {
     for (const command of job.commands) {
-      const end = await runCommand(command, job, env, { sink, watch })
+      const end = await runCommand(command, job, env, { sink, watch, group })
       if (end.kind !== 'done') return end
     }
     return { kind: 'done' }
@@ -58,13 +70,15 @@ async function runCommand(
   command: readonly string[],
   job: BuildJob,
   env: Readonly<Record<string, string>>,
-  { sink, watch }: { sink: Sink; watch: Watch },
+  { sink, watch, group: { entries, empty } }: { sink: Sink; watch: Watch; group: BuildGroup },
 ): Promise<BuildEnd> {
   if (watch.isLate()) return { kind: 'timed_out', command }
   if (watch.signal.aborted) return { kind: 'not_started', command, why: 'the agent is stopping' }
   await write(sink, Buffer.from(`$ ${command.join(' ')}\n`))
 
-  const [file = '', ...args] = command
+  // Without a group there is nothing to enter, and no need of a shell.
+  const inGroup = ['/bin/sh', '-c', ENTER, 'tucano', ...entries, '--', ...command]
+  const [file = '', ...args] = entries.length === 0 ? command : inGroup
   const child = execa(file, args, {
     cwd: job.folder,
     env,
@@ -91,6 +105,8 @@ async function runCommand(
   const [code, signal] = await exit
   watch.signal.removeEventListener('abort', killGroup)
   killGroup()
+  // Before the output is waited for, which what was left behind may hold open.
+  await empty()
   await killMarked(BUILD_MARK, job.mark)
   await Promise.race([pumped, sleep(OUTPUT_END_MS, undefined, { ref: false })])
   child.all.destroy()

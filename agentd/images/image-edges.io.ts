@@ -1,6 +1,7 @@
 // Joins the edges of the images noun, and names the environment that a build gets.
 
 import { dirname } from 'node:path'
+import type { Box } from '#agentd/isolation/box.io.ts'
 import { runBuild } from './build.io.ts'
 import { type FetchOptions, fetchImage } from './fetch.io.ts'
 import type { ImagesPorts } from './image-ports.ts'
@@ -8,13 +9,14 @@ import { openShelf } from './shelf.io.ts'
 import { unpackImage } from './unpack.io.ts'
 
 export async function openImageEdges(
-  options: FetchOptions & { folder: string },
+  options: FetchOptions & { folder: string; box: Pick<Box, 'build'> },
 ): Promise<Omit<ImagesPorts, 'clock' | 'log'>> {
   const environment = buildEnvironment()
   return {
     fetch: (digest, file, signal) => fetchImage(options, { digest, file, signal }),
     unpack: unpackImage,
-    build: (job, signal) => runBuild(job, signal, environment),
+    build: (job, signal) =>
+      options.box.build(job.mark, (group) => runBuild(job, signal, { environment, group })),
     shelf: await openShelf(options.folder),
   }
 }

@@ -111,7 +111,7 @@ describe('a build', () => {
     const folder = join(at, 'files')
     return { commands, folder, timeoutMs, logFile: join(at, 'log'), mark }
   }
-  const env = hostEnvironment()
+  const bare = { environment: hostEnvironment(), group: { entries: [], empty: async () => {} } }
 
   test('that ignores TERM and leaves a daemon behind is killed at its deadline', async () => {
     const hostile = job(
@@ -126,7 +126,7 @@ describe('a build', () => {
       500,
     )
     const startedAt = performance.now()
-    expect(await runBuild(hostile, never, env)).toMatchObject({ kind: 'timed_out' })
+    expect(await runBuild(hostile, never, bare)).toMatchObject({ kind: 'timed_out' })
     expect(performance.now() - startedAt).toBeLessThan(10_000)
     expect(await markedProcesses(BUILD_MARK, hostile.mark)).toEqual([])
     expect(readFileSync(hostile.logFile, 'utf8')).toMatch(/started/)
@@ -134,7 +134,7 @@ describe('a build', () => {
 
   test('that succeeds leaves no daemon either', async () => {
     const leaves = job([['sh', '-c', 'setsid sleep 600 & echo done']])
-    expect(await runBuild(leaves, never, env)).toEqual({ kind: 'done' })
+    expect(await runBuild(leaves, never, bare)).toEqual({ kind: 'done' })
     expect(await markedProcesses(BUILD_MARK, leaves.mark)).toEqual([])
   })
 
@@ -147,9 +147,9 @@ describe('a build', () => {
     const again = job([['true']])
     const script = `fetch('${url}').then(() => setInterval(() => {}, 1_000))`
     const former = { ...job([['node', '-e', script]]), mark: again.mark }
-    const old = runBuild(former, never, env)
+    const old = runBuild(former, never, bare)
     await up.promise
-    expect(await runBuild(again, never, env)).toEqual({ kind: 'done' })
+    expect(await runBuild(again, never, bare)).toEqual({ kind: 'done' })
     expect(await old).toMatchObject({ kind: 'failed', signal: 'SIGKILL' })
   })
 
@@ -157,7 +157,7 @@ describe('a build', () => {
     process.env.TUCANO_TEST_SECRET = 'canary'
     onTestFinished(() => void delete process.env.TUCANO_TEST_SECRET)
     const shows = job([['sh', '-c', 'env; node --version']])
-    await runBuild(shows, never, env)
+    await runBuild(shows, never, bare)
     const output = readFileSync(shows.logFile, 'utf8')
     expect(output).not.toContain('canary')
     expect(output).toContain(`HOME=${shows.folder}\n`)
@@ -166,13 +166,13 @@ describe('a build', () => {
 
   test('stops at the first command that fails', async () => {
     const fails = job([['true'], ['sh', '-c', 'exit 3'], ['touch', 'never']])
-    expect(await runBuild(fails, never, env)).toMatchObject({ kind: 'failed', exitCode: 3 })
+    expect(await runBuild(fails, never, bare)).toMatchObject({ kind: 'failed', exitCode: 3 })
     expect(readdirSync(fails.folder)).toEqual([])
   })
 
   test('that prints 20 MB keeps the beginning and the end of it', async () => {
     const floods = job([['sh', '-c', 'echo first; seq 1 2600000; echo last']])
-    expect(await runBuild(floods, never, env)).toEqual({ kind: 'done' })
+    expect(await runBuild(floods, never, bare)).toEqual({ kind: 'done' })
     const output = readFileSync(floods.logFile, 'utf8')
     expect(output.length).toBeLessThan(10.1 * 1024 * 1024)
     expect(output).toMatch(/^\$ sh .*\nfirst\n1\n/)

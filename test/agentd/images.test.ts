@@ -7,6 +7,7 @@ import { openImageEdges } from '#agentd/images/image-edges.io.ts'
 import type { ImagesPorts } from '#agentd/images/image-ports.ts'
 import { buildKey, createImages } from '#agentd/images/images.ts'
 import { expiredBuilds } from '#agentd/images/retention.ts'
+import { openField } from '#agentd/isolation/box.io.ts'
 import { PrepareError } from '#agentd/ports.ts'
 import { machineClock } from '#shared/clock.io.ts'
 import type { Log } from '#shared/ports.ts'
@@ -28,7 +29,12 @@ async function newAgent(overrides: Partial<ImagesPorts> = {}, at = temporaryFold
     const bytes = images.get((request.url ?? '').replace('/v1/images/', ''))
     response.writeHead(bytes === undefined ? 404 : 200).end(bytes)
   })
-  const edges = await openImageEdges({ controller, token: () => 'secret', folder: at })
+  const edges = await openImageEdges({
+    controller,
+    token: () => 'secret',
+    folder: at,
+    box: openField(),
+  })
   const ports = { clock: machineClock, log, ...edges, ...overrides }
   const noun = createImages(ports)
   onTestFinished(() => noun[Symbol.asyncDispose]())

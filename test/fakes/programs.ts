@@ -1,8 +1,17 @@
 // A machine's process table on a virtual clock. It outlives its agents, as a real one does, and
 // can be rebooted. What a program does is told by a behaviour, chosen by its id or its argv.
 
-import type { ProbeAnswer, ProgramEnd, ProgramMark, Programs } from '#agentd/ports.ts'
+import type {
+  Probe,
+  ProbeAnswer,
+  ProgramEnd,
+  ProgramMark,
+  Programs,
+  Shortage,
+} from '#agentd/ports.ts'
 import type { Clock } from '#shared/ports.ts'
+import type { InstanceLimits, Isolation } from '#shared/wire.ts'
+import { createFakeChecks, type FakeChecks } from './checks.ts'
 
 export type Behaviour = {
   /** Its health check passes from then on; Infinity: never. */
@@ -19,6 +28,8 @@ export type Behaviour = {
   /** Somebody else binds its port before it does: it ends at once with code 1. */
   portTaken?: boolean
   output?: string[]
+  /** What it has run out of when it ends. */
+  shortages?: Shortage[]
 }
 
 export type Start = {
@@ -26,6 +37,8 @@ export type Start = {
   argv: readonly string[]
   folder: string
   env: Readonly<Record<string, string>>
+  limits?: InstanceLimits | undefined
+  user?: string | undefined
   /** 1, 2, …: how often this id was started on this machine. */
   count: number
 }
@@ -43,7 +56,7 @@ export type FakeProgram = {
   behaviour: Behaviour
 }
 
-export type FakeMachine = {
+export type FakeMachine = Omit<FakeChecks, 'answer'> & {
   /** The programs port of one life of an agent; the port of a former life is dead. */
   open(agent: string): Programs
   /** The agent was killed: it hears of nothing any more. */
@@ -57,8 +70,6 @@ export type FakeMachine = {
   kill(id: string, signal?: 'SIGKILL' | 'SIGTERM'): void
   /** SIGSTOP: it is there, but answers nothing. */
   freeze(id: string, isFrozen: boolean): void
-  /** Its health check fails, or passes again. */
-  setHealthy(id: string, isHealthy: boolean): void
   /** Somebody else listens on the port, or stops to. */
   occupy(port: number, isTaken: boolean): void
   /** Signals that reached a program, and those that its mark did not fit. */
@@ -67,6 +78,7 @@ export type FakeMachine = {
 
 /** Every answer of the machine takes this long. */
 const STEP_MS = 1
+const PLAYED: Isolation = { mode: 'v2', why: 'played', user: 'player', user_why: 'played' }
 
 export function createFakeMachine(ports: {
   clock: Clock
@@ -80,7 +92,7 @@ export function createFakeMachine(ports: {
   const ends = new Map<string, ProgramEnd>()
   const signals: { id: string; signal: string; isDelivered: boolean }[] = []
   const occupied = new Set<number>()
-  const sick = new Set<string>()
+  const checks = createFakeChecks({ clock })
   const lives = new Map<string, Life>()
   let boots = 1
   let pids = 100
@@ -140,16 +152,6 @@ export function createFakeMachine(ports: {
   function isHeld(port: number, except?: FakeProgram): boolean {
     if (occupied.has(port)) return true
     return [...table].some((one) => one.port === port && one.isRunning && one !== except)
-  }
-
-  function check(port: number): ProbeAnswer & { hangs: boolean } {
-    const program = [...table].find((one) => one.isRunning && one.port === port)
-    if (program === undefined) return { ok: false, words: 'connection refused', hangs: false }
-    if (program.isFrozen) return { ok: false, words: 'no answer in time', hangs: true }
-    const readyAt = program.startedAt + (program.behaviour.healthyAfterMs ?? 20)
-    if (clock.now() < readyAt) return { ok: false, words: 'connection refused', hangs: false }
-    if (sick.has(program.id)) return { ok: false, words: 'HTTP 503', hangs: false }
-    return { ok: true, words: 'HTTP 200', hangs: false }
   }
 
   function find(mark: ProgramMark): FakeProgram | undefined {
@@ -227,9 +229,9 @@ export function createFakeMachine(ports: {
         await step()
         return !isHeld(port)
       },
-      async probe({ port, timeoutMs }) {
-        const { ok, words, hangs } = check(port)
-        await step(hangs ? timeoutMs : STEP_MS)
+      async probe(probe) {
+        const { ok, words, hangs } = checks.answer(table, probe)
+        await step(hangs ? probe.timeoutMs : STEP_MS)
         return { ok, words }
       },
       async logTail(id) {
@@ -240,6 +242,12 @@ export function createFakeMachine(ports: {
       async usage(_id, mark) {
         return find(mark) && { cpu: 0.1, memory: 1_000_000, processes: 1 }
       },
+      async shortages(id) {
+        await step()
+        const last = outputOf(id)
+        return last === undefined ? [] : (behave(last).shortages ?? [])
+      },
+      isolation: () => PLAYED,
       async forget() {
         await step()
       },
@@ -274,10 +282,8 @@ export function createFakeMachine(ports: {
       const program = byId(id)
       if (program !== undefined) program.isFrozen = isFrozen
     },
-    setHealthy(id, isHealthy) {
-      if (isHealthy) sick.delete(id)
-      else sick.add(id)
-    },
+    setHealthy: checks.setHealthy,
+    asked: checks.asked,
     occupy(port, isTaken) {
       if (isTaken) occupied.add(port)
       else occupied.delete(port)

@@ -1,0 +1,91 @@
+// What keeps the programs of this agent from each other and from the agent: a control group for
+// each instance and each build, and a user of less power than the agent's own.
+
+import { userInfo } from 'node:os'
+import type { Shortage } from '#agentd/ports.ts'
+import { agentTagOf } from '#agentd/runner/launch.io.ts'
+import type { Log } from '#shared/ports.ts'
+import type { InstanceLimits, Isolation } from '#shared/wire.ts'
+import { type Groups, openGroups } from './groups.io.ts'
+import { BUILD_PIDS, withDefaults } from './isolation.ts'
+
+const INSTANCE = 'instance-'
+const BUILD = 'build-'
+
+export type Box = Disposable & {
+  isolation: Isolation
+  /** For an instance; gives the files by which its program enters. */
+  makeGroup(id: string, limits: InstanceLimits | undefined): Promise<string[]>
+  emptyGroup(id: string): Promise<void>
+  removeGroup(id: string): Promise<void>
+  /** Ids of instances in whose group something runs. */
+  busy(): Promise<string[]>
+  shortages(id: string): Promise<Shortage[]>
+  usage: Groups['usage']
+  /** Gives a build the files by which its commands enter; kills whatever it leaves. */
+  build<T>(mark: string, run: (group: BuildGroup) => Promise<T>): Promise<T>
+}
+
+/** `empty` kills all that is in it. */
+export type BuildGroup = { entries: readonly string[]; empty(): Promise<void> }
+
+/** Where nothing is kept apart. */
+export function openField(): Box {
+  const user = userInfo().username.slice(0, 64)
+  return {
+    isolation: { mode: 'none', why: 'not asked for', user, user_why: 'as the agent itself' },
+    makeGroup: async () => [],
+    emptyGroup: async () => {},
+    removeGroup: async () => {},
+    busy: async () => [],
+    shortages: async () => [],
+    usage: async () => undefined,
+    build: (_mark, run) => run({ entries: [], empty: async () => {} }),
+    [Symbol.dispose]() {},
+  }
+}
+
+/** Kills the builds that a dead agent left; its instances wait to be adopted. */
+export async function openBox(options: {
+  dataFolder: string
+  user: string
+  log: Log
+}): Promise<Box> {
+  const { dataFolder, log } = options
+  const groups = await openGroups({
+    dataFolder,
+    tag: agentTagOf(dataFolder),
+    now: () => performance.now(),
+  })
+  for (const name of await groups.busy()) if (name.startsWith(BUILD)) await groups.remove(name)
+  const isolation: Isolation = {
+    mode: groups.mode,
+    why: groups.why.slice(0, 500),
+    user: userInfo().username.slice(0, 64),
+    user_why: 'as the agent itself',
+  }
+  log.info({ ...isolation }, 'programs are kept apart')
+
+  return {
+    isolation,
+    makeGroup: (id, limits) => groups.make(INSTANCE + id, withDefaults(limits)),
+    emptyGroup: (id) => groups.empty(INSTANCE + id),
+    removeGroup: (id) => groups.remove(INSTANCE + id),
+    async busy() {
+      const names = await groups.busy()
+      return names.flatMap((name) => (name.startsWith(INSTANCE) ? name.slice(INSTANCE.length) : []))
+    },
+    shortages: (id) => groups.shortages(INSTANCE + id),
+    usage: (id) => groups.usage(INSTANCE + id),
+    async build(mark, run) {
+      const name = BUILD + mark
+      try {
+        const entries = await groups.make(name, { pids: BUILD_PIDS })
+        return await run({ entries, empty: () => groups.empty(name) })
+      } finally {
+        await groups.remove(name)
+      }
+    },
+    [Symbol.dispose]: () => groups[Symbol.dispose](),
+  }
+}

@@ -1,0 +1,225 @@
+// The control groups of one agent, below its own place in the tree and nowhere else. Each instance
+// and each build has one, entered before its program runs, so that whatever it starts is in it too,
+// however it hides. What a dead agent left is taken up by its name.
+
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Shortage } from '#agentd/ports.ts'
+import { messageOf } from '#shared/errors.ts'
+import type { InstanceUsage } from '#shared/model.ts'
+import type { InstanceLimits, Isolation } from '#shared/wire.ts'
+import {
+  emptyGroup,
+  entriesOf,
+  groupsIn,
+  makeGroup,
+  processesOf,
+  readUsage,
+  removeGroup,
+  shortagesIn,
+} from './group.io.ts'
+import { AGENT_GROUP, type Found, findV1, findV2, type Place } from './hierarchy.ts'
+
+/** Where an agent once made groups: with v1 it may be started in another place than before. */
+const PLACES_FILE = 'groups.json'
+const PLACES_MAX = 8
+/** Of the agent beside its programs, whose groups have 100: it must report on time (F34). */
+const AGENT_WEIGHT = '1000'
+const V1_SHARES = 1_024
+
+export type Groups = Disposable & {
+  mode: Isolation['mode']
+  why: string
+  /** An empty group; gives the files by which it is entered, none without control groups. */
+  make(name: string, limits: InstanceLimits): Promise<string[]>
+  /** Kills all that is in it. */
+  empty(name: string): Promise<void>
+  /** Kills all that is in it, and deletes it. */
+  remove(name: string): Promise<void>
+  /** Names of the groups in which something runs. */
+  busy(): Promise<string[]>
+  shortages(name: string): Promise<Shortage[]>
+  /** cpu is 0 at first sight; undefined: there is no such group. */
+  usage(name: string): Promise<InstanceUsage | undefined>
+}
+
+/** Empty groups that a former agent left are deleted. `now` is monotonic, in milliseconds. */
+export async function openGroups(options: {
+  dataFolder: string
+  tag: string
+  now: () => number
+}): Promise<Groups> {
+  const { dataFolder, tag, now } = options
+  const { place, why } = await settle(tag)
+  const former = readPlaces(dataFolder)
+  const isSame = (one: Place) => JSON.stringify(one) === JSON.stringify(place)
+  const places = [...(place === undefined ? [] : [place]), ...former.filter((one) => !isSame(one))]
+  await removeIdle(places)
+  const kept = [...places.slice(0, 1), ...(await onlyBusy(places.slice(1)))].slice(0, PLACES_MAX)
+  if (kept.length > 0) writeFileSync(join(dataFolder, PLACES_FILE), JSON.stringify(kept))
+  const samples = new Map<string, { at: number; cpuUs: number }>()
+
+  /** Every place that may have a group of that name. */
+  async function each<T>(name: string, call: (place: Place, name: string) => Promise<T>) {
+    return Promise.all(kept.map((one) => call(one, name)))
+  }
+
+  return {
+    mode: place?.version ?? 'none',
+    why,
+    async make(name, limits) {
+      if (place === undefined) return []
+      await each(name, removeGroup)
+      await makeGroup(place, name, limits)
+      await share(place)
+      return entriesOf(place, name)
+    },
+    async empty(name) {
+      await each(name, emptyGroup)
+    },
+    async remove(name) {
+      samples.delete(name)
+      await each(name, removeGroup)
+    },
+    async busy() {
+      const names = await Promise.all(kept.map(busyIn))
+      return [...new Set(names.flat())].sort()
+    },
+    async shortages(name) {
+      return (await each(name, shortagesIn)).flat()
+    },
+    async usage(name) {
+      const found = (await each(name, readUsage)).find((used) => used !== undefined)
+      if (found === undefined) return undefined
+      const { cpuUs, ...rest } = found
+      const before = samples.get(name)
+      const at = now()
+      samples.set(name, { at, cpuUs })
+      if (before === undefined || at <= before.at) return { cpu: 0, ...rest }
+      return { cpu: Math.max(0, cpuUs - before.cpuUs) / 1_000 / (at - before.at), ...rest }
+    },
+    [Symbol.dispose]() {
+      if (place?.version !== 'v1') return
+      for (const folder of uniqueFolders(place)) {
+        for (const entry of readdirSync(folder, { withFileTypes: true })) {
+          if (entry.isDirectory()) leave(join(folder, entry.name))
+        }
+        leave(folder)
+      }
+    },
+  }
+}
+
+async function settle(tag: string): Promise<Found> {
+  const read = (path: string) => readFile(path, 'utf8').catch(() => '')
+  const [mounts, own] = [await read('/proc/self/mountinfo'), await read('/proc/self/cgroup')]
+  const v2 = await tried(findV2(mounts, own), openV2)
+  if (v2.place !== undefined) return v2
+  const v1 = await tried(findV1(mounts, own, tag), openV1)
+  if (v1.place !== undefined) return v1
+  return { place: undefined, why: `${v2.why}; ${v1.why}` }
+}
+
+/** One that cannot be used is none, with the reason. */
+async function tried(found: Found, open: (place: Place) => Promise<void>): Promise<Found> {
+  if (found.place === undefined) return found
+  try {
+    await open(found.place)
+    return found
+  } catch (error) {
+    const why = `${found.place.version} at ${found.place.folders.memory}: ${messageOf(error)}`
+    return { place: undefined, why }
+  }
+}
+
+async function openV2({ folders: { memory: folder } }: Place): Promise<void> {
+  const wanted = ['memory', 'cpu', 'pids']
+  const given = (await readFile(join(folder, 'cgroup.controllers'), 'utf8')).trim().split(' ')
+  const missing = wanted.filter((each) => !given.includes(each))
+  if (missing.length > 0) throw new Error(`no controllers ${missing.join(', ')}`)
+  if (!existsSync(join(folder, 'cgroup.events'))) throw new Error('the root group is not ours')
+  const own = join(folder, AGENT_GROUP)
+  await mkdir(own).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  const enter = (group: string) =>
+    writeFile(join(group, 'cgroup.procs'), String(process.pid), { flag: 'r+' })
+  await enter(own)
+  try {
+    const text = wanted.map((each) => `+${each}`).join(' ')
+    await writeFile(join(folder, 'cgroup.subtree_control'), text, { flag: 'r+' })
+  } catch (error) {
+    // As it was: somebody else is in the group, which is not ours alone then.
+    await enter(folder)
+    await rmdir(own)
+    throw error
+  }
+  await writeFile(join(own, 'cpu.weight'), AGENT_WEIGHT, { flag: 'r+' }).catch(() => undefined)
+}
+
+async function openV1(place: Place): Promise<void> {
+  for (const folder of uniqueFolders(place)) {
+    await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+}
+
+/**
+ * With v1 a group counts as much as one process beside it: as many shares as there are programs
+ * leave each of them what it had without a group.
+ */
+async function share(place: Place): Promise<void> {
+  if (place.version !== 'v1') return
+  const shares = V1_SHARES * Math.max(1, (await groupsIn(place)).length)
+  const file = join(place.folders.cpu, 'cpu.shares')
+  await writeFile(file, String(shares), { flag: 'r+' }).catch(() => undefined)
+}
+
+async function busyIn(place: Place): Promise<string[]> {
+  const names = (await groupsIn(place)).filter((name) => name !== AGENT_GROUP)
+  const counts = await Promise.all(names.map((name) => processesOf(place, name)))
+  return names.filter((_, index) => counts[index]?.length !== 0)
+}
+
+async function removeIdle(places: readonly Place[]): Promise<void> {
+  for (const place of places) {
+    const busy = new Set(await busyIn(place))
+    for (const name of await groupsIn(place)) {
+      if (!busy.has(name) && name !== AGENT_GROUP) await removeGroup(place, name)
+    }
+  }
+}
+
+/** Former places in which something runs still; the others are left. */
+async function onlyBusy(places: readonly Place[]): Promise<Place[]> {
+  const busy: Place[] = []
+  for (const place of places) {
+    if ((await busyIn(place)).length > 0) busy.push(place)
+    else if (place.version === 'v1') for (const folder of uniqueFolders(place)) leave(folder)
+  }
+  return busy
+}
+
+function uniqueFolders(place: Place): string[] {
+  return [...new Set(Object.values(place.folders))]
+}
+
+/** Goes when nothing is in it: groups of running programs wait for the next agent. */
+function leave(folder: string): void {
+  try {
+    rmdirSync(folder)
+  } catch {
+    // It is in use, or gone.
+  }
+}
+
+/** A file that cannot be read is none: what runs is found by its mark as well. */
+function readPlaces(dataFolder: string): Place[] {
+  try {
+    return JSON.parse(readFileSync(join(dataFolder, PLACES_FILE), 'utf8')) as Place[]
+  } catch {
+    return []
+  }
+}
