@@ -35,6 +35,14 @@ export type ServiceSummary = {
   hosts: string[]
 }
 
+export type SecretAnswer = {
+  name: string
+  version: number
+  updatedAt: number
+  usedBy: { service: string; version: number }[]
+}
+export type SecretSetAnswer = SecretAnswer & { isNew: boolean }
+
 export type ServiceDetail = {
   service: Service
   summary: ServiceSummary
@@ -169,7 +177,17 @@ export type PlanAnswer = ForecastAnswer & {
 
 export type ServicesAnswer = { services: ServiceSummary[]; pending: Pending[] }
 export type InstancesAnswer = { instances: Instance[] }
-export type NodesAnswer = { nodes: NodeAnswer[]; frozen: Frozen }
+export type Spare = {
+  state: 'ok' | 'lacking' | 'single' | 'unknown'
+  lacks: { service: string; node: string; count: number; why: string }[]
+}
+
+export type NodesAnswer = {
+  nodes: NodeAnswer[]
+  frozen: Frozen
+  /** A controller of an older version does not say. */
+  spare?: Spare
+}
 export type EventsAnswer = { events: ClusterEvent[]; cursor: number }
 export type AlertsAnswer = {
   incidents: Incident[]

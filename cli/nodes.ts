@@ -14,12 +14,14 @@ const columns: readonly Column[] = [
   { title: 'MEMORY', align: 'right' },
   { title: 'DISK', align: 'right' },
   { title: 'INSTANCES', align: 'right' },
+  { title: 'LIMITS' },
   { title: 'SINCE', align: 'right' },
 ]
 const wideColumns: readonly Column[] = [
   { title: 'MEMORY TOTAL', align: 'right' },
   { title: 'LAST REPORT', align: 'right' },
   { title: 'AGENT' },
+  { title: 'RUNS AS' },
   { title: 'LABELS' },
   { title: 'WHY' },
 ]
@@ -48,8 +50,28 @@ export const nodes: Command = {
       )
       screen.line('If they are really gone: tucano unfreeze')
     }
+    for (const line of spareLines(answer)) screen.line(line)
     return 0
   },
+}
+
+const LACKS_SHOWN_MAX = 5
+
+/** One calm line where there is but one worker; it is known, and nothing to be done about now. */
+function spareLines({ spare }: NodesAnswer): string[] {
+  if (spare?.state === 'single') return ['', 'One worker is open: whatever it runs has no other.']
+  if (spare?.state !== 'lacking') return []
+  const more = spare.lacks.length - LACKS_SHOWN_MAX
+  return [
+    '',
+    ...spare.lacks
+      .slice(0, LACKS_SHOWN_MAX)
+      .map(
+        ({ service, node, count, why }) =>
+          `If ${node} were lost, ${count} of ${service} would have no place: ${why}`,
+      ),
+    ...(more > 0 ? [`and ${more} more; see: tucano nodes --json`] : []),
+  ]
 }
 
 function rowOf(node: NodeAnswer, now: number): Cell[] {
@@ -62,6 +84,7 @@ function rowOf(node: NodeAnswer, now: number): Cell[] {
     metrics === null ? '' : percent(metrics.memory_used / metrics.memory_total),
     metrics === null ? '' : percent(metrics.disk_used / metrics.disk_total),
     String(node.instanceCount),
+    node.isolation?.mode ?? '',
     since(node.changedAt, now),
   ]
 }
@@ -72,6 +95,7 @@ function wideCells(node: NodeAnswer): Cell[] {
     node.metrics === null ? '' : bytesText(node.metrics.memory_total),
     node.silentMs === null ? 'never' : durationText(node.silentMs),
     node.agentVersion ?? '',
+    node.isolation?.user ?? '',
     labels.join(','),
     node.why,
   ]

@@ -13,7 +13,7 @@ import {
   watchWorkers,
 } from './agent-manager/agent-manager.ts'
 import type { Command, CommandResult } from './commands.ts'
-import { createOrders, deploy } from './deployer/deployer.ts'
+import { createOrders } from './deployer/deployer.ts'
 import { foldConfig } from './discovery/fold-command.ts'
 import { foldDeaths, foldTopology } from './discovery/fold-node.ts'
 import { foldReport } from './discovery/fold-report.ts'
@@ -26,11 +26,13 @@ import { createWorld, factsOf, setFacts, tellNews, type World } from './discover
 import { createEffects } from './effects.ts'
 import { type Copy, createForesight } from './foresight.ts'
 import { type Answer, createInbox, type Inbound } from './inbox.ts'
+import { deployAndMove, holdUpsOf, rebalancePlan } from './moves.ts'
 import { createNotifier } from './notifier/notifier.ts'
 import type { Boot, CtldPorts } from './ports.ts'
 import { createRequests } from './requests.ts'
 import { newestVersions } from './secrets/secrets.ts'
 import type { Ctld, Pending, Snapshot } from './snapshot.ts'
+import { createSpareWatch } from './spare-watch.ts'
 import { createTraffic } from './traffic.ts'
 
 /** A pause of the loop longer than this many sweeps was a standstill of the whole process. */
@@ -59,6 +61,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   })
   const copy = () => asked<Copy>((answer) => ({ kind: 'copied', answer }))
   const foresee = createForesight({ clock, copy })
+  const spareWatch = createSpareWatch()
   const listeners = new Set<() => void>()
   let world: World | undefined
   let pending: Pending[] = []
@@ -178,12 +181,13 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     const openAt = endPauses(known, now)
     const of = () => `${factsVersion(known)} ${isDurable}`
     if (planned === undefined || planned.of !== of() || planned.wakeAt <= now) {
-      const deployed = deploy(known, { newId, routed: traffic.routed, isDurable }, now)
+      const deployed = deployAndMove(known, { newId, routed: traffic.routed, isDurable }, now)
       pending = deployed.pending
       planned = { of: of(), wakeAt: deployed.wakeAt }
     }
     foldTopology(known, now)
     tellOfMissingWorkers(known, pending, now)
+    const spareAt = spareWatch.watch(known, factsVersion(known), now)
     notifier.tell(known.occurrences.splice(0), now)
     const mails = notifier.decide(now)
     for (const notice of mails.notices) tellNews(known, now, 'alert.notice', notice, {})
@@ -191,7 +195,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       const { incidents, outbox } = notifier.state()
       setFacts(known, { incidents, outbox })
     }
-    const wakeAt = Math.min(watched.wakeAt, planned.wakeAt, mails.wakeAt, openAt)
+    const wakeAt = Math.min(watched.wakeAt, planned.wakeAt, mails.wakeAt, openAt, spareAt)
     return { errands: watched.errands, sends: mails.sends, wakeAt }
   }
 
@@ -241,12 +245,18 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     submit,
     report: (report) => asked((answer) => ({ kind: 'report', report, answer })),
     foresee,
+    async rebalancePlan() {
+      const { world: copied, now } = await copy()
+      return rebalancePlan(copied, now)
+    },
+    holdUps: async (node) => holdUpsOf((await copy()).world, node, pending),
     snapshot() {
       if (world === undefined) throw new TucanoError('starting', 'the controller is starting')
       if (view?.version !== viewVersion) {
         const extra = {
           version: viewVersion,
           pending,
+          spare: spareWatch.spare(),
           degraded: keeper.degraded(),
           lastEventCursor: keeper.lastEventCursor(),
           tableVersion: traffic.tableVersion(),

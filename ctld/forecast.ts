@@ -18,7 +18,7 @@ export const FORECAST_MS_MAX = 24 * 3_600_000
 /** Only the programs know how long they take; the order of the actions hardly depends on it. */
 export const START_MS = 1_000
 export const DRAIN_MS = 100
-export const STOP_MS = 1_000
+export const STOP_MS = 500
 
 /** One action, with what it is about in full: the instance may be gone when it is read. */
 export type Foreseen = {

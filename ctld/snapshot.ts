@@ -14,6 +14,8 @@ import type {
 } from '#shared/model.ts'
 import type { Ack, Isolation, Report } from '#shared/wire.ts'
 import type { Command, CommandResult } from './commands.ts'
+import type { HoldUp } from './deployer/drain.ts'
+import type { RebalancePlan } from './deployer/rebalance.ts'
 import type { ConfigVersion, Incident } from './discovery/document.ts'
 import type { Forecast } from './forecast.ts'
 import type { WhatIf } from './what-if.ts'
@@ -41,6 +43,7 @@ export type Snapshot = {
   deployments: readonly Deployment[]
   /** What should run and has no place, with the reason in words. */
   pending: readonly Pending[]
+  spare: Spare
   incidents: readonly Incident[]
   /** How many mails wait to be sent, and which. */
   outbox: number
@@ -105,6 +108,15 @@ export type WaitingMail = {
 /** `service` is the very object in configured_services (M55, T08), not a copy. */
 export type ActiveService = { service: Service; instances: readonly Instance[] }
 
+/** One service of which `count` instances would have no place if that worker were lost. */
+export type SpareLack = { service: string; node: string; count: number; why: string }
+
+/**
+ * Whether the loss of any one worker would leave something without a place. single: there is but
+ * one to lose. unknown: not looked at yet, or re-placement is frozen.
+ */
+export type Spare = { state: 'ok' | 'lacking' | 'single' | 'unknown'; lacks: SpareLack[] }
+
 export type Pending = { service: string; count: number; why: string }
 
 /** The controller as its API sees it. */
@@ -118,6 +130,10 @@ export type Ctld = {
   report(report: Report): Promise<Ack>
   /** What would happen; nothing does. Rejects with what the command would be refused with. */
   foresee(whatIf: WhatIf): Promise<Forecast>
+  /** The moves that a rebalance would make now. */
+  rebalancePlan(): Promise<RebalancePlan>
+  /** What is still on a worker that is being drained, and why. */
+  holdUps(node: string): Promise<HoldUp[]>
   snapshot(): Snapshot
   events(after: number, limit: number): Promise<ClusterEvent[]>
   /** Called after each step that changed the snapshot; the result ends it. */

@@ -47,6 +47,12 @@ function foldNewWorker(
   const like = alive === undefined ? {} : seenOf(scratch, alive.name)
   const idle = { seenAt: now, hasReported: true, wasSeen: true }
   scratch.seen.set(name, { ...seenOf(scratch, name), ...like, ...idle })
+  const mark = scratch.tables.nodes.get(name)
+  if (mark !== undefined && alive !== undefined) {
+    const { size, isolation } = alive
+    const known = { ...(size && { size }), ...(isolation && { isolation }) }
+    scratch.tables.nodes.put(name, { ...mark, ...known })
+  }
   foldNodeState(scratch, name, 'alive', 'supposed', now)
 }
 

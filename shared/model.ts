@@ -144,6 +144,8 @@ export type Service = {
   goodRevision?: number
   /** Only during a canary. */
   rollout?: Rollout
+  /** Only of a service that is never moved: the workers with its data, one for each place. */
+  homes?: string[]
   desired: 'running' | 'stopped' | 'removed'
   traffic: ServiceTraffic
   deployment: string

@@ -6,11 +6,17 @@ import { plainAddress } from '#shared/http-guard.ts'
 import { type Route, route } from '#shared/http-route.ts'
 import { createThrottle } from '#shared/throttle.ts'
 import { ackSchema, type Report, reportSchema, WIRE_BODY_BYTES_MAX } from '#shared/wire.ts'
-import { frozenAnswer, nodeAnswer } from './answers.ts'
 import { ADMIN, AGENT, type ApiContext, answer, nameParams, nodeOf, ok } from './context.ts'
+import { frozenAnswer, nodeAnswer, spareAnswer } from './node-answers.ts'
 
 const REFUSAL_LOG_MS = 10_000
 const REFUSED_PEERS_MAX = 1_000
+
+const nodesAnswer = z.strictObject({
+  nodes: z.array(nodeAnswer),
+  frozen: frozenAnswer,
+  spare: spareAnswer.describe('Whether the loss of any one worker would leave something unplaced'),
+})
 
 export function nodeRoutes(context: ApiContext): Route[] {
   const { ctld } = context
@@ -21,11 +27,11 @@ export function nodeRoutes(context: ApiContext): Route[] {
       summary: 'All workers, in the order of the topology, with state and metrics',
       access: ADMIN,
       answers: {
-        200: answer('Nodes', z.strictObject({ nodes: z.array(nodeAnswer), frozen: frozenAnswer })),
+        200: answer('Nodes', nodesAnswer),
       },
       handle() {
-        const { nodes, frozen } = ctld.snapshot()
-        return ok({ nodes, frozen })
+        const { nodes, frozen, spare } = ctld.snapshot()
+        return ok({ nodes, frozen, spare })
       },
     }),
     route({

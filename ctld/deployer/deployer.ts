@@ -1,6 +1,7 @@
 // Makes what runs become what was declared (M21, M29): asks the planner, folds its actions into
 // the tables, follows each deployment to its end, and keeps one order for each agent.
 
+import { foldHomes } from '#ctld/discovery/fold-homes.ts'
 import { foldInstance, foldOld, foldPlaced } from '#ctld/discovery/fold-instance.ts'
 import { foldRollout } from '#ctld/discovery/fold-rollout.ts'
 import {
@@ -11,22 +12,27 @@ import {
   type World,
   workersOf,
 } from '#ctld/discovery/world.ts'
-import { hasPlace, isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
-import { isCurrent } from '#ctld/revision.ts'
+import { isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Deployment, Instance } from '#shared/model.ts'
+import type { Instance } from '#shared/model.ts'
 import { isSameList } from '#shared/same-list.ts'
 import type { Assignment } from '#shared/wire.ts'
 import { assignedTo } from './assignment.ts'
-import { isSettled, nextDeployment } from './deployment.ts'
-import { type Action, type NodeFact, type Plan, reconcile, stopMsOf } from './reconcile.ts'
+import { followDeployments, tellOfStranded } from './follow.ts'
+import {
+  type Action,
+  type Facts,
+  type NodeFact,
+  type Plan,
+  reconcile,
+  stopMsOf,
+} from './reconcile.ts'
+import type { SpareFacts } from './spare.ts'
 
 /** Rounds of planning in one step: a plan's effect on the facts may allow the next action. */
 const ROUNDS_MAX = 8
 const GRACE_INTERVALS = 2
-/** How long a service must have been whole before its incident is over. */
-export const WELL_AFTER_MS = 60_000
 
 export type DeployGiven = {
   newId: () => string
@@ -47,9 +53,18 @@ export function deploy(
     plan = planOf(world, given, now)
   }
   obey(world, plan, given, now)
+  foldHomes(world)
+  tellOfStranded(world)
   foldOld(world, now)
-  const wellAt = followDeployments(world, now)
-  return { pending: plan.pending, wakeAt: Math.min(plan.wakeAt, wellAt) }
+  const followAt = followDeployments(world, now)
+  return { pending: plan.pending, wakeAt: Math.min(plan.wakeAt, followAt) }
+}
+
+/** What it takes to judge whether the cluster can lose a worker. */
+export function spareFactsOf(world: World): SpareFacts {
+  const { services, instances, deployments } = world.tables
+  const nodes = nodeFacts(world)
+  return { services: services.values(), instances: instances.values(), nodes, deployments }
 }
 
 /** The plan as it stands; the same that the loop obeys. */
@@ -58,22 +73,26 @@ export function planOf(
   given: { routed: ReadonlySet<string>; isDurable: boolean },
   now: number,
 ): Plan {
+  return reconcile(plannerFacts(world, given), now)
+}
+
+export function plannerFacts(
+  world: World,
+  { routed, isDurable }: { routed: ReadonlySet<string>; isDurable: boolean },
+): Facts {
   const facts = factsOf(world)
-  return reconcile(
-    {
-      services: world.tables.services.values(),
-      instances: world.tables.instances.values(),
-      nodes: nodeFacts(world),
-      cursor: facts.cursor,
-      frozen: facts.frozen !== null,
-      rescheduleAfterMs: durationMs(world.config.health.reschedule_after),
-      placeFrom: placeFrom(world),
-      deployments: world.tables.deployments,
-      routed: given.routed,
-      isDurable: given.isDurable,
-    },
-    now,
-  )
+  return {
+    services: world.tables.services.values(),
+    instances: world.tables.instances.values(),
+    nodes: nodeFacts(world),
+    cursor: facts.cursor,
+    frozen: facts.frozen !== null,
+    rescheduleAfterMs: durationMs(world.config.health.reschedule_after),
+    placeFrom: placeFrom(world),
+    deployments: world.tables.deployments,
+    routed,
+    isDurable,
+  }
 }
 
 /** Two intervals after the controller's start, unless all workers that were there report before. */
@@ -95,6 +114,8 @@ function nodeFacts(world: World): NodeFact[] {
       name: machine.name,
       state: mark?.state ?? 'unknown',
       drained: isDrained(world, machine),
+      cordoned: mark?.cordoned ?? false,
+      forcedUntil: mark?.drain?.force === true ? mark.drain.until : undefined,
       downAt: seen?.downAt,
       labels: machine.labels,
       size: mark?.size,
@@ -168,58 +189,6 @@ function patience(world: World, id: string): { stopMs: number; drainMs: number }
     stopMs: stopMsOf(service) + STOP_MARGIN_MS,
     drainMs: instance !== undefined && isServing(instance) ? drain : 0,
   }
-}
-
-/** Answers when a service that is well now counts as well for good. */
-function followDeployments(world: World, now: number): number {
-  const { deployments, services, instances } = world.tables
-  const open = deployments.values().filter((deployment) => !isSettled(deployment))
-  const byService = Map.groupBy(instances.values(), (instance) => instance.service)
-  for (const was of open) {
-    const mine = byService.get(was.service) ?? []
-    const is = nextDeployment(was, services.get(was.service), mine, now)
-    if (is === was) continue
-    deployments.put(was.id, is)
-    if (is.state !== was.state) tellOfDeployment(world, is, now)
-  }
-  let wakeAt = Number.POSITIVE_INFINITY
-  for (const incident of factsOf(world).incidents) {
-    if (incident.kind !== 'service_failed') continue
-    for (const name of incident.subjects) {
-      if (incident.over.includes(name)) continue
-      const wellAt = wellSince(world, name) + WELL_AFTER_MS
-      const text = `${name} is whole again`
-      if (wellAt > now) wakeAt = Math.min(wakeAt, wellAt)
-      else world.occurrences.push({ incident: 'service_failed', subject: name, what: 'ends', text })
-    }
-  }
-  return wakeAt
-}
-
-/** Since when a service has all that it declares; Infinity: it has not. */
-function wellSince(world: World, name: string): number {
-  const service = world.tables.services.get(name)
-  if (service === undefined || service.desired !== 'running') return Number.NEGATIVE_INFINITY
-  const serving = world.tables.instances
-    .values()
-    .filter((instance) => instance.service === name && isServing(instance))
-    .filter((instance) => hasPlace(instance) && isCurrent(service, instance))
-  if (serving.length < service.config.concurrency) return Number.POSITIVE_INFINITY
-  return Math.max(0, ...serving.map((instance) => instance.changedAt))
-}
-
-function tellOfDeployment(world: World, deployment: Deployment, now: number): void {
-  const { id, service, state, why, failure } = deployment
-  tellNews(world, now, `deployment.${state}`, 'deployment changed', {
-    deployment: id,
-    service,
-    state,
-    why,
-  })
-  if (state !== 'incomplete_running') return
-  const probe = failure?.last_probe === undefined ? '' : `; last probe: ${failure.last_probe}`
-  const text = `${service}: the deployment failed (${why}): ${failure?.error ?? ''}${probe}`
-  world.occurrences.push({ incident: 'service_failed', subject: service, what: 'begins', text })
 }
 
 /** The orders of all agents, with a generation that grows when an order's content changes. */

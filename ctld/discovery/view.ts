@@ -3,7 +3,7 @@
 // configured (T08).
 
 import { isFinal } from '#ctld/instance.ts'
-import type { NodeView, Pending, Snapshot, WaitingMail } from '#ctld/snapshot.ts'
+import type { NodeView, Pending, SecretView, Snapshot, Spare, WaitingMail } from '#ctld/snapshot.ts'
 import { compare } from '#shared/compare.ts'
 import type { Machine } from '#shared/configuration.ts'
 import type { OutboxMail } from './document.ts'
@@ -12,9 +12,11 @@ import { factsOf, isDrained, type World, workersOf } from './world.ts'
 export type ViewExtra = {
   version: number
   pending: readonly Pending[]
+  spare: Spare
   degraded: string | null
   lastEventCursor: number
   tableVersion: number
+  secrets: readonly SecretView[]
 }
 
 export function snapshotOf(world: World, extra: ViewExtra, now: number): Snapshot {
@@ -50,6 +52,7 @@ export function snapshotOf(world: World, extra: ViewExtra, now: number): Snapsho
     outbox: facts.outbox.length,
     waiting: facts.outbox.map(waitingMail),
     frozen: facts.frozen,
+    rebalance: facts.rebalance,
     config: facts.config.at(-1) ?? { version: 0, text: '', at: 0, by: 'start' },
     configHistory: facts.config,
   }
@@ -77,8 +80,11 @@ function nodeView(
     changedAt: mark?.changedAt ?? 0,
     silentMs: seen?.hasReported ? Math.max(0, Math.round(now - seen.seenAt)) : null,
     drained: isDrained(world, machine),
+    drain: mark?.drain ?? null,
+    cordoned: mark?.cordoned ?? false,
     metrics: seen?.metrics ?? null,
     agentVersion: seen?.agentVersion ?? null,
+    isolation: seen?.isolation ?? null,
     instanceCount: counts.get(machine.name) ?? 0,
   }
 }

@@ -3,7 +3,7 @@
 // mails in any minute.
 
 import type { Incident, MailKind, OutboxMail } from '#ctld/discovery/document.ts'
-import { digestText, type MailText, mailText, testMailText } from './mail-text.ts'
+import { digestText, hasReminders, type MailText, mailText, testMailText } from './mail-text.ts'
 import { makeRoom } from './outbox.ts'
 
 const WINDOW_MS = 60_000
@@ -140,8 +140,9 @@ function mailed(
 ): Incident {
   const kind = due.find((one) => one.incident === incident)?.kind
   if (kind === undefined) return { ...incident, mailAt: now + reminderMs }
+  const againAt = hasReminders(incident.kind) ? now + reminderMs : null
   const mails = incident.mails + 1
   if (kind === 'recovery') return { ...incident, mails, mailAt: null }
   if (kind === 'first_and_recovery') return { ...incident, mails, state: 'recovered', mailAt: null }
-  return { ...incident, mails, state: 'open', mailAt: now + reminderMs }
+  return { ...incident, mails, state: 'open', mailAt: againAt }
 }

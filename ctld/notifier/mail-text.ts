@@ -103,6 +103,41 @@ const wordsOf: Record<IncidentKind, Words> = {
       'It is often a restored backup or an old controller that was started again.',
     ],
   },
+  no_spare: {
+    title: (names, count) =>
+      count === 1
+        ? `no spare place for service ${names}`
+        : `no spare places for ${count} services: ${names}`,
+    over: (names, count) =>
+      count === 1 ? `a spare place for service ${names}` : `spare places for ${names}`,
+    label: 'Services',
+    explain: [
+      'Everything runs. But the loss of any one worker would leave something without a place.',
+    ],
+    advice: (first) => [
+      `What would happen: tucano simulate --kill NODE; why no other node: tucano explain ${first}`,
+      'Add a worker, or let instances share one: limits, max_per_node, constraints, concurrency.',
+      'What may change its node by no means (sticky, volumes) is not counted.',
+    ],
+  },
+  drain_late: {
+    title: (names, count) =>
+      count === 1 ? `node ${names} is not empty yet` : `${count} nodes are not empty yet: ${names}`,
+    over: (names, count) =>
+      count === 1 ? `the drain of node ${names}` : `the drains of ${count} nodes: ${names}`,
+    label: 'Nodes',
+    explain: ['The deadline of a drain has passed. It goes on; what is left is not stopped.'],
+    advice: (first) => [
+      `What holds it up: tucano drain ${first}`,
+      `To move what is sticky too, and to stop what finds no place: tucano drain ${first} --force`,
+      `To give it up: tucano undrain ${first}`,
+    ],
+  },
+}
+
+/** A lack of spare places is no outage: it is told of once, and stands in the list of alerts. */
+export function hasReminders(kind: IncidentKind): boolean {
+  return kind !== 'no_spare'
 }
 
 /** `reminderMs` is named in the mail as the time of the next one. */
@@ -132,7 +167,7 @@ export function mailText(
     `Incident: ${incident.id} (${kind}, mail ${incident.mails + 1})`,
     isOver
       ? 'This was the last mail about it.'
-      : `While it lasts you are reminded every ${durationText(reminderMs)}; one mail tells when it is over.`,
+      : `${reminderText(incident.kind, reminderMs)}; one mail tells when it is over.`,
   ]
   return { subject: subjectLine(titleOf(incident, kind, now)), text: textOf(text) }
 }
@@ -176,6 +211,11 @@ export function testMailText(id: string, now: number): MailText {
       `Mail: ${id}`,
     ]),
   }
+}
+
+function reminderText(kind: IncidentKind, reminderMs: number): string {
+  if (!hasReminders(kind)) return 'You are not reminded of it'
+  return `While it lasts you are reminded every ${durationText(reminderMs)}`
 }
 
 function titleOf(incident: Incident, kind: MailKind, now: number): string {

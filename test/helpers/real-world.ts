@@ -59,6 +59,9 @@ export function createRealWorld(nodes: readonly { name: string; labels?: string 
     const sighting = { hasReported: true, wasSeen: true, metrics: METRICS, metricsAt: START }
     world.seen.set(name, { ...unseen(START), ...sighting })
     foldNodeState(world, name, 'alive', 'reports', START)
+    const mark = world.tables.nodes.get(name)
+    const size = { cores: METRICS.cores, memory: METRICS.memory_total }
+    if (mark !== undefined) world.tables.nodes.put(name, { ...mark, size, isolation: 'v2' })
   }
   return control(world)
 }

@@ -8,8 +8,6 @@ import { configOf } from '#test/helpers/cluster.ts'
 import { createRealWorld, type RealWorld, type Taken } from '#test/helpers/real-world.ts'
 import { forEachSeed, type Random } from '#test/helpers/seeds.ts'
 
-const named = (...names: string[]) => names.map((name) => ({ name }))
-
 function foresee({ world, routed, now }: RealWorld, whatIf: WhatIf): Forecast {
   const scratch = scratchOf(world)
   const before = placesOf(world)
@@ -34,19 +32,32 @@ function told(actions: readonly (Foreseen | Taken)[]): Record<string, string[]> 
 }
 
 function randomConfig(random: Random, name: string) {
-  const surge = random.chance(0.2) ? { max_surge: 0 } : {}
-  const strategy = random.pick(['rolling', 'rolling', 'recreate'])
-  return configOf(name, random.int(1, 6), {
+  const isStatic = random.chance(0.2)
+  const strategy = random.pick(['rolling', 'rolling', 'recreate', 'blue_green', 'canary'])
+  const least = strategy === 'canary' ? 2 : 1
+  const extra = {
     env: { V: String(random.int(1, 1_000)) },
-    update: { strategy, ...surge },
-    ...(random.chance(0.3) ? { max_per_node: random.int(1, 3) } : {}),
-    ...(random.chance(0.2) ? { host_port: 'static', port: random.int(8_000, 8_002) } : {}),
+    update: {
+      strategy,
+      min_healthy: random.pick(['0s', '5s']),
+      ...(strategy === 'rolling' && random.chance(0.2) ? { max_surge: 0 } : {}),
+      ...(strategy === 'canary' ? { steps: [25, 75], pause: '20s' } : {}),
+    },
+    priority: random.pick([50, 50, 80]),
+    ...(isStatic ? { host_port: 'static', port: random.int(8_000, 8_002) } : {}),
+    ...(!isStatic && random.chance(0.3) ? { max_per_node: random.int(1, 3) } : {}),
     ...(random.chance(0.3) ? { placement: 'least_loaded' } : {}),
-  })
+    ...(random.chance(0.2) ? { constraints: [{ label: 'zone', in: ['a'] }] } : {}),
+    ...(random.chance(0.2) ? { limits: { memory: '3GiB' } } : {}),
+  }
+  return configOf(name, random.int(least, 6), extra)
 }
 
 function randomWorld(random: Random): RealWorld {
-  const real = createRealWorld(named(...['w1', 'w2', 'w3', 'w4', 'w5'].slice(0, random.int(2, 5))))
+  const nodes = ['w1', 'w2', 'w3', 'w4', 'w5'].slice(0, random.int(2, 5))
+  const real = createRealWorld(
+    nodes.map((name) => ({ name, labels: `{zone: ${random.pick(['a', 'a', 'b'])}}` })),
+  )
   for (const name of ['api', 'job', 'web'].slice(0, random.int(1, 3))) {
     real.command({ kind: 'deploy', config: randomConfig(random, name) })
     // Some are still under way when the question is asked.
@@ -102,8 +113,9 @@ test(
     expect(forecast.cutBy).toBe(null)
 
     foldWhatIf(real.world, whatIf, real.now)
-    const startMs = random.int(100, 4_000)
-    const done = real.run({ startMs, drainMs: random.int(0, 90), stopMs: random.int(1, 90) })
+    // Which of two waits is over first may be another with other times; the rest may not.
+    const stopMs = random.int(1, 400)
+    const done = real.run({ startMs: random.int(600, 4_000), drainMs: random.int(0, 90), stopMs })
     expect(told(forecast.actions)).toEqual(told(done))
     const places = Object.fromEntries(forecast.services.map((one) => [one.service, one.after]))
     const now = placesOf(real.world)
