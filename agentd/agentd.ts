@@ -9,6 +9,10 @@ import type { Ack, AssignedInstance, Assignment, OrderAnswer, Report } from '#sh
 import { createMonitor } from './monitor/monitor.ts'
 import type { AgentdPorts } from './ports.ts'
 import { createRunner } from './runner/runner.ts'
+import { createSecrets } from './secrets/secrets.ts'
+
+/** A silence in which no more reports than this were due says nothing of the controller. */
+const REPORTS_MISSED_MIN = 3
 
 export type AgentdConfig = {
   name: string
@@ -48,23 +52,29 @@ export function createAgentd(
   onBug: (error: unknown) => void = throwUncaught,
 ): Agentd {
   const { clock, log, notebook } = ports
+  const secrets = createSecrets(ports)
   const orders = createOneAtATime('orders')
   const listeners: (() => void)[] = []
   let assigned: readonly AssignedInstance[] = []
   let obeyed = { epoch: 0, generation: 0 }
   let status: AgentHealth['status'] = 'starting'
+  let heardAt = clock.now()
 
-  const runner = createRunner(ports, {
-    portRange: config.portRange,
-    onNews() {
-      if (status !== 'starting') loop.wake()
+  const runner = createRunner(
+    { ...ports, secrets },
+    {
+      portRange: config.portRange,
+      contact: () => ({ heardAt, silenceMsMin: REPORTS_MISSED_MIN * config.publishIntervalMs }),
+      onNews() {
+        if (status !== 'starting') loop.wake()
+      },
+      onChange() {
+        monitor.tell()
+        for (const listener of listeners) listener()
+      },
+      onBug,
     },
-    onChange() {
-      monitor.tell()
-      for (const listener of listeners) listener()
-    },
-    onBug,
-  })
+  )
   const loop = createLoop({ clock, step: async () => runner.step(), onBug })
   const monitor = createMonitor(ports, {
     node: config.name,
@@ -84,21 +94,23 @@ export function createAgentd(
     return orders.run(async () => {
       if (status === 'starting') throw new TucanoError('starting', 'the agent is starting')
       if (status === 'stopping') throw new TucanoError('unavailable', 'the agent is stopping')
-      const order = compareOrders(assignment, obeyed)
-      if (order < 0) {
+      const newer = compareOrders(assignment, obeyed)
+      if (newer < 0) {
         const { epoch, generation } = assignment
         log.warn({ epoch, generation, obeyed }, 'refused an order older than the one obeyed')
       }
-      if (order > 0) {
-        await notebook.saveAssignment(assignment).catch((error: unknown) => {
+      if (newer > 0) {
+        const order = await secrets.take(assignment)
+        await notebook.saveAssignment(order).catch((error: unknown) => {
           // What fills the disk can be stopped; the rest waits until the order can be saved.
-          assign(stopsOf(assignment.instances, assigned))
+          assign(stopsOf(order.instances, assigned))
           throw error
         })
         obeyed = { epoch: assignment.epoch, generation: assignment.generation }
-        assign(assignment.instances)
+        assign(order.instances)
       }
-      return { accepted: order >= 0, ...obeyed }
+      if (newer >= 0) heard(clock.now())
+      return { accepted: newer >= 0, ...obeyed }
     })
   }
 
@@ -108,11 +120,18 @@ export function createAgentd(
     if (status !== 'starting') loop.wake()
   }
 
-  function heed(ack: Ack): void {
+  /** Its programs may run on for as long as the silence lasts that they were given. */
+  function heard(at: number): void {
+    heardAt = Math.max(heardAt, at)
+  }
+
+  function heed(ack: Ack, sentAt: number): void {
     if (ack.epoch < obeyed.epoch) {
       log.warn({ epoch: ack.epoch, obeyed }, 'ignored a controller of a former epoch')
       return
     }
+    // From when it was asked: later the controller may have been cut off already.
+    heard(sentAt)
     if (ack.assignment === undefined || status !== 'ok') return
     obey(ack.assignment).catch((error: unknown) => {
       if (!(error instanceof TucanoError)) return onBug(error)
@@ -123,10 +142,14 @@ export function createAgentd(
   return {
     async start() {
       const { assignment, pages, notices } = await notebook.load()
+      heard(clock.now())
       for (const notice of notices) log.warn({ notice }, 'the notebook was damaged')
+      await secrets.restore()
       await runner.restore(pages)
       if (assignment !== undefined) {
-        obeyed = { epoch: assignment.epoch, generation: assignment.generation }
+        const { epoch, generation, instances } = assignment
+        // An order that cannot be obeyed as a whole is asked for again, as one that was missed.
+        obeyed = { epoch, generation: secrets.suffice(instances) ? generation : generation - 1 }
       }
       // A lost order stops nothing: the pages say what ran, until the controller speaks.
       assign(assignment?.instances ?? pages.map(({ spec }) => spec))

@@ -175,7 +175,7 @@ export type ServiceConfig = {
    * `cookie`: one of ours leads a client back to its instance. `node`: an instance is never moved
    * to another node.
    */
-  sticky?: { node?: true; cookie?: string }
+  sticky?: { node?: boolean; cookie?: string }
   /** Time in which a new instance comes to its full weight; 0s: at once. */
   slow_start: Duration
   limits: ServiceLimits

@@ -25,6 +25,7 @@ export const topologyDefaults = {
     mass_failure_window: '30s',
     reschedule_after: '0s',
   },
+  rebalance: { automatic: false, after: '10m', pause: '1m' },
 } as const
 
 export const serviceDefaults = {
@@ -60,6 +61,9 @@ export const serviceDefaults = {
 /** Of one item of `affinity`. */
 export const affinityDefaults = { weight: 50 } as const
 
+/** Of `checks`; what is not here is `health`'s. */
+export const checkDefaults = { status: '200-399', liveness: { rise: 1 } } as const
+
 /** `timeouts.idle`: a session of a database may be silent for long, a body may not. */
 export const idleDefaults = { http: '60s', tcp: '1h' } as const
 
@@ -69,4 +73,5 @@ export const agentDefaults = {
   publish_interval: '2s',
   port_range: { from: 20_000, to: 32_000 },
   data_folder: '/var/lib/tucano-agent',
+  isolation: { user: 'tucano-run' },
 } as const

@@ -1,7 +1,7 @@
 // Checks a document against a schema and says everything that is wrong with it at once: where,
 // what was expected and what is there. The value of a key that is marked secret is never shown.
 
-import type { z } from 'zod'
+import { z } from 'zod'
 import {
   invalid,
   keyText,
@@ -69,8 +69,31 @@ function faultsOf(
       ...tooMany(path, issue.keys.length),
     ]
   }
+  const inner = issue.code === 'invalid_union' ? meantIssues(issue, schema, document) : undefined
+  if (inner !== undefined) {
+    return inner.flatMap((one) =>
+      faultsOf({ ...one, path: [...path, ...one.path] }, schema, document, rules),
+    )
+  }
   if (issue.code === 'invalid_key') return [{ path, what: badKey(schema, path) }]
   return [{ path, what: mismatch(schemaAt(schema, path) ?? schema, valueAt(document.data, path)) }]
+}
+
+/** Of `keep or {stop_after: …}` whoever wrote a mapping meant the latter: what is wrong in that. */
+function meantIssues(
+  issue: z.core.$ZodIssueInvalidUnion,
+  schema: z.ZodType,
+  document: SourceDocument,
+): z.core.$ZodIssue[] | undefined {
+  const path = issue.path as Path
+  if (!kindOf(valueAt(document.data, path)).startsWith('a mapping')) return undefined
+  const union = unwrap(schemaAt(schema, path) ?? schema)
+  if (!(union instanceof z.ZodUnion)) return undefined
+  const mappings = union.options.flatMap((option, index) =>
+    Object.keys(shapeOf(option as z.ZodType)).length > 0 ? [index] : [],
+  )
+  const [only] = mappings
+  return mappings.length === 1 && only !== undefined ? issue.errors[only] : undefined
 }
 
 function unknownKey(path: Path, key: string, known: readonly string[], rules: Rules): string {

@@ -8,7 +8,7 @@ import { jsonDocument, type SourceDocument } from './document.ts'
 import { itemsOf, partOf } from './loose.ts'
 import { placementFaults } from './placement-rules.ts'
 import { checkDocument, type Fault } from './schema.ts'
-import { secretsFaults, volumesFaults } from './secrets-rules.ts'
+import { secretsFaults, volumesFaults, withVolumeDefaults } from './secrets-rules.ts'
 import { serviceSchema } from './service-schema.ts'
 import { trafficFaults } from './traffic-rules.ts'
 import { updateFaults } from './update-rules.ts'
@@ -31,7 +31,8 @@ export function checkServiceConfig(data: unknown): ServiceConfig {
 /** Either of them, already read. A file must not name a digest: it names the files. */
 export function checkServiceDocument(document: SourceDocument): ServiceConfig {
   const fromFile = document.file !== undefined
-  return checkDocument(serviceSchema, document, {
+  const complete = { ...document, data: withVolumeDefaults(document.data) }
+  return checkDocument(serviceSchema, complete, {
     refusedKeys,
     across: (data) => [
       ...imageFaults(data, fromFile),

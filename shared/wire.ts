@@ -3,12 +3,17 @@
 
 import { z } from 'zod'
 import type { InstancePhase, InstanceUsage, NodeMetrics } from './model.ts'
+import { wireChecks } from './wire-checks.ts'
 
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/
 export const DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/
+export const USER_PATTERN = /^[a-z_][a-z0-9_-]{0,31}$/
 export const INSTANCES_PER_NODE_MAX = 2_000
 export const LOG_TAIL_LINES_MAX = 20
 export const LOG_LINE_MAX = 2_000
+export const SECRETS_PER_NODE_MAX = 8_000
+export const SECRET_BYTES_MAX = 64 * 1024
+export const SECRET_FILE_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/
 export const WIRE_BODY_BYTES_MAX = 8 * 1024 * 1024
 
 const name = z.string().regex(NAME_PATTERN)
@@ -79,6 +84,17 @@ export const instanceStatusSchema = z.strictObject({
 })
 export type InstanceStatus = z.infer<typeof instanceStatusSchema>
 
+/** What keeps the programs of a node from each other, and why it is no more than that. */
+export const isolationSchema = z.strictObject({
+  /** Version of the control groups. none: limits of memory, cpu and pids cannot be kept. */
+  mode: z.enum(['v2', 'v1', 'none']),
+  why: text(500),
+  /** Whom programs run as whose service names nobody. */
+  user: text(64),
+  user_why: text(500),
+})
+export type Isolation = z.infer<typeof isolationSchema>
+
 /** M13, M25, M32: metrics and status of one node, pushed by its agent. */
 export const reportSchema = z.strictObject({
   node: name,
@@ -98,9 +114,38 @@ export const reportSchema = z.strictObject({
   generation: count,
   /** Absent until the first sample. */
   metrics: nodeMetrics.optional(),
+  /** Absent: nothing is kept apart. */
+  isolation: isolationSchema.optional(),
   instances: z.array(instanceStatusSchema).max(INSTANCES_PER_NODE_MAX),
 })
 export type Report = z.infer<typeof reportSchema>
+
+/** What an instance may take of its node; bytes, cores, tasks and files. Absent: the default. */
+export const instanceLimitsSchema = z.strictObject({
+  memory: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+  cpu: z.number().min(0.01).max(4_096).optional(),
+  pids: z.int().min(1).max(4_194_304).optional(),
+  open_files: z.int().min(1).max(1_048_576).optional(),
+})
+export type InstanceLimits = z.infer<typeof instanceLimitsSchema>
+
+const secretVersion = z.int().min(1)
+
+/** One secret of an instance: as a variable, as a file, or both. */
+export const secretUseSchema = z.strictObject({
+  name,
+  version: secretVersion,
+  variable: text(128).optional(),
+  file: z.string().regex(SECRET_FILE_PATTERN).optional(),
+})
+export type SecretUse = z.infer<typeof secretUseSchema>
+
+export const secretGivenSchema = z.strictObject({
+  name,
+  version: secretVersion,
+  value: text(SECRET_BYTES_MAX).meta({ secret: true, expected: 'the value of a secret' }),
+})
+export type SecretGiven = z.infer<typeof secretGivenSchema>
 
 /** What an agent needs to know to run one instance. */
 export const assignedInstanceSchema = z.strictObject({
@@ -118,6 +163,12 @@ export const assignedInstanceSchema = z.strictObject({
   /** The static host port, or absent: the agent picks one of its range. */
   host_port: z.int().min(1).max(65_535).optional(),
   env: z.record(z.string(), text(32_768)),
+  /** Their values come with the order, once for all instances that get them. */
+  secrets: z.array(secretUseSchema).max(64).optional(),
+  volumes: z.array(name).max(64).optional(),
+  limits: instanceLimitsSchema.optional(),
+  /** Whom it runs as; absent: the agent's choice. */
+  user: z.string().regex(USER_PATTERN).optional(),
   health: z.strictObject({
     path: text(2_048).optional(),
     interval_ms: milliseconds,
@@ -126,6 +177,10 @@ export const assignedInstanceSchema = z.strictObject({
     rise: z.int().min(1).max(100),
     start_timeout_ms: milliseconds,
   }),
+  /** Absent: `health` is the one check for everything. */
+  checks: wireChecks.optional(),
+  /** Silence of the controller after which the agent stops it; absent: it runs on. */
+  partition_stop_ms: milliseconds.optional(),
   stop: z.strictObject({
     signal: z.enum(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP']),
     grace_ms: milliseconds,
@@ -142,6 +197,8 @@ export const assignmentSchema = z.strictObject({
   node: name,
   epoch: z.int().min(1),
   generation: z.int().min(1),
+  /** Values of the secrets that its instances get, and of no others. Kept by nobody on a disk. */
+  secrets: z.array(secretGivenSchema).max(SECRETS_PER_NODE_MAX).optional(),
   instances: z.array(assignedInstanceSchema).max(INSTANCES_PER_NODE_MAX),
 })
 export type Assignment = z.infer<typeof assignmentSchema>

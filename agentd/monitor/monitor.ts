@@ -30,7 +30,7 @@ export function createMonitor(
     intervalMs: number
     obeyed: () => { epoch: number; generation: number }
     processes: () => ReadonlyMap<string, Process>
-    onAck: (ack: Ack) => void
+    onAck: (ack: Ack, sentAt: number) => void
     onBug: (error: unknown) => void
   },
 ): Monitor {
@@ -61,11 +61,12 @@ export function createMonitor(
     }
     rhythm.hasChanged = false
     sequence += 1
+    const sentAt = clock.now()
     try {
       const ack = await controller.report(snapshot())
       if (rhythm.isFailing) log.info({}, 'the controller answers again')
       rhythm.isFailing = false
-      options.onAck(ack)
+      options.onAck(ack, sentAt)
     } catch (error) {
       if (!rhythm.isFailing) log.warn({ why: messageOf(error) }, 'the controller does not answer')
       rhythm.isFailing = true
@@ -107,6 +108,7 @@ export function createMonitor(
       interval_ms: options.intervalMs,
       ...options.obeyed(),
       ...(metrics === undefined ? {} : { metrics }),
+      isolation: programs.isolation(),
       instances: statusesOf([...options.processes().values()], usage),
     }
   }

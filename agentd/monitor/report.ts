@@ -1,6 +1,6 @@
 // What a report says and when the next one is due (M13, M25). Pure.
 
-import { type Process, phaseOf } from '#agentd/runner/process.ts'
+import { type Process, phaseOf, unhealthyFailure } from '#agentd/runner/process.ts'
 import type { FailureDetail, InstanceUsage } from '#shared/model.ts'
 import {
   type InstanceStatus,
@@ -68,7 +68,7 @@ function statusOf(process: Process, usage: InstanceUsage | undefined): InstanceS
   const { page } = process
   const { id, spec, program } = page
   const phase = phaseOf(process)
-  const failure = phase === 'unhealthy' ? unhealthyWords(process) : page.failure
+  const failure = phase === 'unhealthy' ? unhealthyFailure(process) : page.failure
   const runs = program !== undefined
   return {
     id,
@@ -81,10 +81,6 @@ function statusOf(process: Process, usage: InstanceUsage | undefined): InstanceS
     ...(runs && usage !== undefined ? { usage } : {}),
     ...(failure === undefined ? {} : { failure: shortened(failure) }),
   }
-}
-
-function unhealthyWords({ lastProbe }: Process): FailureDetail {
-  return { error: `health check failed: ${lastProbe ?? 'no answer'}` }
 }
 
 /** Within the limits of wire.ts: one long line must not get a whole report refused. */

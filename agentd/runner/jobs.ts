@@ -1,11 +1,20 @@
 // Does what converge decided, one instance at a time and all instances side by side, and posts
 // what came of it as events. Every job ends in exactly one event, whatever fails in it.
 
-import { type AgentdPorts, type InstancePage, PrepareError } from '#agentd/ports.ts'
+import {
+  type AgentdPorts,
+  type InstancePage,
+  PrepareError,
+  type ProbeAnswer,
+  type Shortage,
+} from '#agentd/ports.ts'
+import type { Secrets } from '#agentd/secrets/secrets.ts'
 import { unreachable } from '#shared/assert.ts'
 import { messageOf } from '#shared/errors.ts'
 import { createOneAtATime } from '#shared/one-at-a-time.ts'
 import { INSTANCES_PER_NODE_MAX } from '#shared/wire.ts'
+import type { WireCheck } from '#shared/wire-checks.ts'
+import { livenessOf, readinessOf, startupOf } from './checks.ts'
 import type { Action } from './converge.ts'
 import type { Process, ProcessEvent } from './process.ts'
 
@@ -18,7 +27,9 @@ export type Jobs = {
 }
 
 export function createJobs(
-  ports: Pick<AgentdPorts, 'programs' | 'images' | 'notebook' | 'dice' | 'log'>,
+  ports: Pick<AgentdPorts, 'programs' | 'images' | 'notebook' | 'dice' | 'log'> & {
+    secrets: Secrets
+  },
   options: {
     portRange: PortRange
     /** Ports of the other instances on this node. */
@@ -28,7 +39,7 @@ export function createJobs(
     onBug: (error: unknown) => void
   },
 ): Jobs {
-  const { programs, images, notebook, dice, log } = ports
+  const { programs, images, notebook, dice, log, secrets } = ports
   const { portRange, takenPorts, post, onBug } = options
   const choosing = createOneAtATime('port choices', INSTANCES_PER_NODE_MAX)
   const chosen = new Map<string, number>()
@@ -49,6 +60,7 @@ export function createJobs(
     const { id, spec } = process.page
     let port = 0
     try {
+      const { variables, files } = secrets.of(spec.secrets ?? [])
       port = await choosing.run(() => choosePort(process))
       // The intent before the program: what runs without a page is found by its mark.
       const page: InstancePage = { ...process.page, port, program: undefined }
@@ -57,7 +69,11 @@ export function createJobs(
         id,
         argv: spec.image.run,
         folder: process.folder ?? '',
-        env: { ...spec.env, PORT: String(port) },
+        env: { ...spec.env, ...variables, PORT: String(port) },
+        files,
+        volumes: { service: spec.service, names: spec.volumes ?? [] },
+        limits: spec.limits,
+        user: spec.user,
       })
       post(id, { kind: 'launched', mark, port })
     } catch (error) {
@@ -86,24 +102,39 @@ export function createJobs(
     return port
   }
 
-  async function probe({ page, asked }: Process): Promise<void> {
-    const { path, timeout_ms: timeoutMs } = page.spec.health
-    const { ok, words } = await programs.probe({ port: page.port, path, timeoutMs })
-    post(page.id, { kind: 'probed', asked, ok, words })
+  async function probe({ page, step, asked }: Process): Promise<void> {
+    const check = step.at === 'probing' ? startupOf(page.spec) : readinessOf(page.spec)
+    post(page.id, { kind: 'probed', asked, ...(await answerOf(page, check)) })
+  }
+
+  async function probeLiveness({ page, askedLiveness: asked }: Process): Promise<void> {
+    const check = livenessOf(page.spec)
+    if (check === undefined) return
+    post(page.id, { kind: 'liveness_probed', asked, ...(await answerOf(page, check)) })
+  }
+
+  async function answerOf(
+    { id, port, program }: InstancePage,
+    { way, timeout_ms: timeoutMs }: Pick<WireCheck, 'way' | 'timeout_ms'>,
+  ): Promise<ProbeAnswer> {
+    if (program === undefined) return { ok: false, words: 'its program does not run' }
+    return programs.probe({ id, mark: program, port, way, timeoutMs })
   }
 
   async function clear({ page: { id, program, port } }: Process): Promise<void> {
     let logTail: string[] = []
     let isPortFree = true
+    let shortages: Shortage[] = []
     try {
       if (program !== undefined) programs.signal(id, program, 'SIGKILL')
       await programs.sweep(id)
+      shortages = await programs.shortages(id)
       logTail = await programs.logTail(id)
       if (port !== 0) isPortFree = await programs.isPortFree(port)
     } catch (error) {
       log.error({ instance: id, why: messageOf(error) }, 'the remains of a program stay')
     }
-    post(id, { kind: 'cleared', isPortFree, logTail, random: dice.random() })
+    post(id, { kind: 'cleared', isPortFree, logTail, shortages, random: dice.random() })
   }
 
   async function forget({ page: { id } }: Process): Promise<void> {
@@ -132,11 +163,14 @@ export function createJobs(
       }
       case 'probe':
         return probe(is)
+      case 'probe_liveness':
+        return probeLiveness(is)
       case 'clear':
         return clear(is)
       case 'forget':
         return forget(is)
       case 'stop':
+      case 'cut_off':
         if (is.step.at === 'stopping') signal(was, is.page.spec.stop.signal)
         return undefined
       case 'kill':

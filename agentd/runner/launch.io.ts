@@ -12,19 +12,40 @@ import type { ProgramEnd, ProgramMark } from '#agentd/ports.ts'
 import { openLogFiles } from './log-file.io.ts'
 import { markOf } from './proc.io.ts'
 
+/** Where memory runs short on the whole machine, programs go before the agent (F33). */
+const OOM_SCORE = 500
+
 /**
  * A trap with a handler keeps the shell alive through a signal to the group, while the program
  * gets the signal's default action back: an ignored one it would inherit. The program runs in the
  * foreground, since a shell starts what is in its background with SIGINT ignored. $1 is where the
  * end is written, renamed into place so that nobody reads half of it; $0 stands before the shell's
  * own words, such as `not found`. At last it kills its group, itself included: later nobody can,
- * since a group without its leader has no name that is surely its own.
+ * since a group without its leader has no name that is surely its own. Before all that it enters
+ * the control group by the files up to `--`, so that no program ever runs outside; $2 is the number
+ * of open files, or `-`.
  */
 const KEEPER = `trap : TERM INT HUP QUIT
 tucano_exit_file=$1.$$
-shift
-"$@"
-code=$?
+tucano_files=$2
+shift 2
+enter() {
+  while [ "$1" != -- ]; do
+    echo $$ >"$1" || return
+    shift
+  done
+  [ "$tucano_files" = - ] || ulimit -n "$tucano_files" || return
+  echo ${OOM_SCORE} 2>/dev/null >/proc/self/oom_score_adj || :
+}
+if enter "$@"; then
+  while [ "$1" != -- ]; do shift; done
+  shift
+  "$@"
+  code=$?
+else
+  echo "tucano: it could not be given its limits" >&2
+  code=125
+fi
 printf '%s\\n' "$code" >"$tucano_exit_file.new" &&
   /bin/mv -f "$tucano_exit_file.new" "$tucano_exit_file" &&
   kill -KILL 0
@@ -57,10 +78,13 @@ export async function launch(
     folder: string
     env: Readonly<Record<string, string>>
     boot: string
+    /** Files by which its control group is entered. */
+    entries: readonly string[]
+    openFiles: number | undefined
   },
   heard: Heard,
 ): Promise<ProgramMark> {
-  const { id, argv, folder, boot } = start
+  const { id, argv, folder, boot, entries, openFiles } = start
   await removeExits(places, id)
   const home = join(places.instances, id, 'home')
   const temporary = join(places.instances, id, 'tmp')
@@ -68,7 +92,8 @@ export async function launch(
   await using handle = (await openLogFiles(join(places.instances, id))).handle
   // A stream that has a file descriptor is handed to the child as it is: no pipe, nothing to read.
   const output = handle.createWriteStream({ autoClose: false })
-  const child = execa('/bin/sh', ['-c', KEEPER, 'tucano', join(places.exits, id), ...argv], {
+  const words = [join(places.exits, id), String(openFiles ?? '-'), ...entries, '--', ...argv]
+  const child = execa('/bin/sh', ['-c', KEEPER, 'tucano', ...words], {
     cwd: folder,
     env: { HOME: home, TMPDIR: temporary, ...start.env },
     extendEnv: false,

@@ -1,6 +1,7 @@
 // What becomes of an instance whose program is gone: over, started again, or on another port.
 
-import type { InstancePage, ProgramEnd } from '#agentd/ports.ts'
+import { withShortages } from '#agentd/isolation/isolation.ts'
+import type { InstancePage, ProgramEnd, Shortage } from '#agentd/ports.ts'
 import type { FailureDetail } from '#shared/model.ts'
 import type { Process, Step } from './process.ts'
 import { backoffMs, failuresInRow } from './restart.ts'
@@ -20,13 +21,19 @@ export type Cause =
       failure: FailureDetail
     }
 
-type Cleared = { isPortFree: boolean; logTail: string[]; random: number }
+/** What is known once nothing of the program is left. */
+export type Cleared = {
+  isPortFree: boolean
+  logTail: string[]
+  shortages: readonly Shortage[]
+  random: number
+}
 
 /** The step after clearing. */
 export function cleared(was: Process, cause: Cause, facts: Cleared, now: number): Process {
   const is = { ...was, page: { ...was.page, program: undefined } }
   if (cause.kind === 'stop') return ended(is, cause.isForced ? 'killed' : 'terminated')
-  const failure = explained(was, cause.failure, facts.logTail)
+  const failure = withShortages(explained(was, cause.failure, facts.logTail), facts.shortages)
   if (mayTryAnotherPort(was, cause, facts)) return onAnotherPort(is)
   if (!was.page.wasHealthy) return ended(is, 'failed_to_start', failure)
   const failures = failuresInRow(was.page.failures, cause.healthyMs)
@@ -65,7 +72,9 @@ function endWords({ code, signal }: ProgramEnd): string {
 function explained(was: Process, failure: FailureDetail, logTail: string[]): FailureDetail {
   return {
     ...failure,
-    ...(was.lastProbe === undefined ? {} : { last_probe: was.lastProbe }),
+    ...(was.lastProbe === undefined || failure.last_probe !== undefined
+      ? {}
+      : { last_probe: was.lastProbe }),
     ...(failure.log_tail === undefined && logTail.length > 0 ? { log_tail: logTail } : {}),
   }
 }

@@ -2,10 +2,20 @@
 // that leads here is in process.ts.
 
 import type { FailureDetail } from '#shared/model.ts'
-import type { Process, ProcessEvent, Serving, Step } from './process.ts'
+import {
+  isStartApart,
+  livenessOf,
+  readinessFailuresMax,
+  readinessOf,
+  readinessWords,
+  startupOf,
+} from './checks.ts'
+import type { Probing, Process, ProcessEvent, Serving, Step, Watch } from './process.ts'
 import { type Cause, ended, exitFailure } from './process-end.ts'
 
 export const FIRST_PROBE_MS = 50
+/** How often one that has started is asked whether it is ready, until it was for the first time. */
+const FIRST_READY_MS = 500
 /** SIGKILL is sent again after this time to what is still there. */
 export const KILL_AGAIN_MS = 5_000
 export function whilePreparing(
@@ -42,10 +52,11 @@ export function whileLaunching(
     }
     case 'launched': {
       const page = { ...was.page, port: event.port, program: event.mark }
-      const begun = probing(was, now)
-      const is: Process = { ...was, page, lastProbe: undefined, step: begun }
+      const first = probing(was, now)
+      const unasked = { lastProbe: undefined, lastLiveness: undefined }
+      const is: Process = { ...was, page, ...unasked, step: first }
       if (step.early === undefined) return is
-      return whileProbing(is, begun, { kind: 'exited', ...step.early }, now)
+      return whileProbing(is, first, { kind: 'exited', ...step.early }, now)
     }
     default:
       return was
@@ -54,25 +65,17 @@ export function whileLaunching(
 
 export function whileProbing(
   was: Process,
-  step: Step & { at: 'probing' },
+  step: Probing,
   event: ProcessEvent,
   now: number,
 ): Process {
   switch (event.kind) {
     case 'probe':
       return { ...was, asked: was.asked + 1, step: { ...step, isAsking: true } }
-    case 'probed': {
-      if (event.asked !== was.asked) return was
-      const is = { ...was, lastProbe: event.words }
-      if (event.ok) return firstHealthy(is, now)
-      const delayMs = Math.min(step.delayMs * 2, intervalOf(was))
-      return at(is, { ...step, isAsking: false, delayMs, probeAt: now + delayMs })
-    }
-    case 'give_up_start': {
-      const seconds = was.page.spec.health.start_timeout_ms / 1_000
-      const error = `not healthy within ${seconds} s of its start`
-      return failing(was, { error }, false)
-    }
+    case 'probed':
+      return isAwaited(was, step, event) ? startupProbed(was, step, event, now) : was
+    case 'give_up_start':
+      return failing(was, { error: startFailure(was, step, now) }, false)
     case 'exited':
       if (!isItsEnd(was, event)) return was
       return failing(was, exitFailure(event.end, 'before it was healthy'), true)
@@ -92,17 +95,19 @@ export function whileServing(
   switch (event.kind) {
     case 'probe':
       return { ...was, asked: was.asked + 1, step: { ...step, isAsking: true } }
-    case 'probed': {
-      if (event.asked !== was.asked) return was
-      const probeAt = now + intervalOf(was)
-      const known = { ...step, isAsking: false, probeAt }
-      const is = { ...was, lastProbe: event.words }
-      return at(is, event.ok ? passed(is, known, now) : failed(is, known, now))
+    case 'probed':
+      return isAwaited(was, step, event) ? readinessProbed(was, step, event, now) : was
+    case 'probe_liveness': {
+      const liveness = { ...step.liveness, isAsking: true }
+      return { ...was, askedLiveness: was.askedLiveness + 1, step: { ...step, liveness } }
     }
-    case 'give_up_health': {
-      const error = `health check failed: ${was.lastProbe ?? 'no answer'}`
-      return failing(was, { error }, false, longestHealthyMs(step, now))
+    case 'liveness_probed': {
+      if (!step.liveness.isAsking || event.asked !== was.askedLiveness) return was
+      const liveness = watched(was, step.liveness, event.ok, now)
+      return { ...was, lastLiveness: event.words, step: { ...step, liveness } }
     }
+    case 'give_up_health':
+      return failing(was, healthFailure(was, step), false, longestHealthyMs(step, now))
     case 'exited':
       if (!isItsEnd(was, event)) return was
       return failing(was, exitFailure(event.end, ''), true, longestHealthyMs(step, now))
@@ -113,39 +118,111 @@ export function whileServing(
   }
 }
 
-function passed(was: Process, step: Serving, now: number): Serving {
-  const count = step.passed + 1
-  if (step.isHealthy || count < was.page.spec.health.rise) {
-    return { ...step, passed: count, failed: step.isHealthy ? 0 : was.page.spec.health.fall }
+/** The answer to a question about a former program says nothing of this one. */
+function isAwaited({ asked }: Process, step: Probing | Serving, event: { asked: number }): boolean {
+  return step.isAsking && event.asked === asked
+}
+
+type Answer = { ok: boolean; words: string }
+
+function startupProbed(was: Process, step: Probing, { ok, words }: Answer, now: number): Process {
+  const { spec } = was.page
+  const startup = startupOf(spec)
+  const is = { ...was, lastProbe: words }
+  const passed = ok ? step.passed + 1 : 0
+  if (passed >= startup.rise) return isStartApart(spec) ? begun(is, now) : firstHealthy(is, now)
+  const intervalMs = Math.max(startup.interval_ms, FIRST_PROBE_MS)
+  const delayMs = ok ? intervalMs : Math.min(step.delayMs * 2, intervalMs)
+  const failed = ok ? 0 : step.failed + 1
+  return at(is, { ...step, isAsking: false, passed, failed, delayMs, probeAt: now + delayMs })
+}
+
+function startFailure({ page }: Process, step: Probing, now: number): string {
+  const seconds = page.spec.health.start_timeout_ms / 1_000
+  return now >= step.deadline
+    ? `not healthy within ${seconds} s of its start`
+    : `startup check failed ${step.failed} times in a row`
+}
+
+/** Its start is over: now it is asked whether it is ready, and whether it lives. */
+function begun(was: Process, now: number): Process {
+  const step = serving(was, now)
+  const probeAt = now + FIRST_PROBE_MS
+  return at(was, { ...step, isHealthy: false, wasReady: false, probeAt })
+}
+
+function firstHealthy(was: Process, now: number): Process {
+  return at(everHealthy(was), serving(was, now))
+}
+
+function everHealthy(was: Process): Process {
+  return { ...was, page: { ...was.page, failure: undefined, wasHealthy: true }, avoid: [] }
+}
+
+function readinessProbed(was: Process, step: Serving, { ok, words }: Answer, now: number): Process {
+  const { spec } = was.page
+  const known = { ...step, isAsking: false, probeAt: now + readyDelayMs(was, step, ok) }
+  const is = { ...was, lastProbe: words }
+  if (!ok) return at(is, failed(is, known, now))
+  if (step.isHealthy) return at(is, { ...known, passed: step.passed + 1, failed: 0 })
+  const passed = step.passed + 1
+  if (step.wasReady && passed < readinessOf(spec).rise) {
+    return at(is, { ...known, passed, failed: readinessOf(spec).fall })
   }
-  return { ...step, isHealthy: true, passed: count, failed: 0, healthySince: now }
+  const healthy = { ...known, isHealthy: true, wasReady: true, failed: 0, healthySince: now }
+  return at(step.wasReady ? is : everHealthy(is), { ...healthy, passed })
+}
+
+function readyDelayMs(was: Process, step: Serving, ok: boolean): number {
+  const intervalMs = intervalOf(was)
+  return step.wasReady || ok ? intervalMs : Math.min(intervalMs, FIRST_READY_MS)
 }
 
 function failed(was: Process, step: Serving, now: number): Serving {
   const count = step.failed + 1
-  const isHealthy = step.isHealthy && count < was.page.spec.health.fall
+  const isHealthy = step.isHealthy && count < readinessOf(was.page.spec).fall
   return { ...step, isHealthy, failed: count, passed: 0, healthyMs: longestHealthyMs(step, now) }
 }
 
-function firstHealthy(was: Process, now: number): Process {
-  const page = { ...was.page, failure: undefined, wasHealthy: true }
-  return { ...was, page, avoid: [], step: serving(was, now) }
+function watched(was: Process, watch: Watch, ok: boolean, now: number): Watch {
+  const check = livenessOf(was.page.spec)
+  const passed = ok ? watch.passed + 1 : 0
+  const isForgotten = passed >= (check?.rise ?? 1)
+  const failed = ok ? (isForgotten ? 0 : watch.failed) : watch.failed + 1
+  return { passed, failed, probeAt: now + livenessDelayMs(was), isAsking: false }
 }
 
-export function probing(was: Process, now: number): Step & { at: 'probing' } {
+function livenessDelayMs({ page }: Process): number {
+  return Math.max(livenessOf(page.spec)?.interval_ms ?? 0, FIRST_PROBE_MS)
+}
+
+function healthFailure({ page, lastProbe, lastLiveness }: Process, step: Serving): FailureDetail {
+  const { spec } = page
+  if (step.failed >= readinessFailuresMax(spec)) {
+    return { error: `${readinessWords(spec)} failed: ${lastProbe ?? 'no answer'}` }
+  }
+  const words = lastLiveness ?? 'no answer'
+  return { error: `liveness check failed: ${words}`, last_probe: words }
+}
+
+export function probing(was: Process, now: number): Probing {
   return {
     at: 'probing',
     deadline: now + was.page.spec.health.start_timeout_ms,
     delayMs: FIRST_PROBE_MS,
     probeAt: now + FIRST_PROBE_MS,
     isAsking: false,
+    passed: 0,
+    failed: 0,
   }
 }
 
 export function serving(was: Process, now: number): Serving {
   const probeAt = now + intervalOf(was)
   const counts = { failed: 0, passed: 0, healthySince: now, healthyMs: 0 }
-  return { at: 'serving', isHealthy: true, ...counts, probeAt, isAsking: false }
+  const first = { passed: 0, failed: 0, probeAt: now + livenessDelayMs(was), isAsking: false }
+  const ready = { isHealthy: true, wasReady: true }
+  return { at: 'serving', ...ready, ...counts, probeAt, isAsking: false, liveness: first }
 }
 
 export function stopping(was: Process, now: number): Process {
@@ -179,7 +256,7 @@ export function isItsEnd(
 }
 
 function intervalOf({ page }: Process): number {
-  return Math.max(page.spec.health.interval_ms, FIRST_PROBE_MS)
+  return Math.max(readinessOf(page.spec).interval_ms, FIRST_PROBE_MS)
 }
 
 export function at(was: Process, step: Step): Process {

@@ -6,7 +6,8 @@ import type { InstancePage, ProgramEnd, ProgramMark } from '#agentd/ports.ts'
 import { unreachable } from '#shared/assert.ts'
 import type { FailureDetail, InstancePhase } from '#shared/model.ts'
 import type { AssignedInstance } from '#shared/wire.ts'
-import { type Cause, cleared, ended, over } from './process-end.ts'
+import { readinessWords } from './checks.ts'
+import { type Cause, type Cleared, cleared, ended, over } from './process-end.ts'
 import {
   at,
   clearing,
@@ -31,10 +32,12 @@ export type Process = {
   folder: string | undefined
   /** Ports that somebody else took between choice and bind (F29). */
   avoid: readonly number[]
-  /** The newest answer of its health check. */
+  /** The newest answer of its check, and of the one of liveness where that is another. */
   lastProbe: string | undefined
-  /** Counts its answers: one that was asked for in a former step is of no interest. */
+  lastLiveness: string | undefined
+  /** Count what was asked: an answer that is meant for a former step is of no interest. */
   asked: number
+  askedLiveness: number
 }
 
 export type Step =
@@ -43,7 +46,7 @@ export type Step =
   | { at: 'prepared' }
   /** `early`: it ended before its start was known to have succeeded. */
   | { at: 'launching'; early: { mark: ProgramMark; end: ProgramEnd } | undefined }
-  | { at: 'probing'; deadline: number; delayMs: number; probeAt: number; isAsking: boolean }
+  | Probing
   | Serving
   /** What is left of the program is killed; `cause` says what comes then. */
   | { at: 'clearing'; cause: Cause; isBegun: boolean }
@@ -52,9 +55,22 @@ export type Step =
   | { at: 'ended'; forgetAt: number }
   | { at: 'forgetting' }
 
+export type Probing = {
+  at: 'probing'
+  deadline: number
+  delayMs: number
+  probeAt: number
+  isAsking: boolean
+  /** Answers in a row. */
+  passed: number
+  failed: number
+}
+
 export type Serving = {
   at: 'serving'
   isHealthy: boolean
+  /** false: it has started and was never ready since. */
+  wasReady: boolean
   /** Failed checks in a row, or passed ones in a row. */
   failed: number
   passed: number
@@ -63,18 +79,24 @@ export type Serving = {
   healthyMs: number
   probeAt: number
   isAsking: boolean
+  liveness: Watch
 }
+
+/** A check that goes on beside the one that decides about requests. */
+export type Watch = { passed: number; failed: number; probeAt: number; isAsking: boolean }
 
 /** Decided by converge. */
 export type OrderKind =
   | 'prepare'
   | 'start'
   | 'probe'
+  | 'probe_liveness'
   | 'give_up_start'
   | 'give_up_health'
   | 'clear'
   | 'restart'
   | 'stop'
+  | 'cut_off'
   | 'kill'
   | 'forget'
 
@@ -87,8 +109,9 @@ export type ProcessEvent =
   | { kind: 'launched'; mark: ProgramMark; port: number }
   | { kind: 'not_launched'; error: string; port: number }
   | { kind: 'probed'; asked: number; ok: boolean; words: string }
+  | { kind: 'liveness_probed'; asked: number; ok: boolean; words: string }
   | { kind: 'exited'; mark: ProgramMark; end: ProgramEnd }
-  | { kind: 'cleared'; isPortFree: boolean; logTail: string[]; random: number }
+  | ({ kind: 'cleared' } & Cleared)
   | { kind: 'not_forgotten' }
 
 export function newProcess(spec: AssignedInstance): Process {
@@ -110,7 +133,8 @@ export function newProcess(spec: AssignedInstance): Process {
 /** From a page of a former run of the agent, before it is known what became of its program. */
 export function restored(page: InstancePage): Process {
   const step: Step = page.ended === undefined ? { at: 'waiting' } : over()
-  return { page, step, folder: undefined, avoid: [], lastProbe: undefined, asked: 0 }
+  const unknown = { folder: undefined, lastProbe: undefined, lastLiveness: undefined }
+  return { page, step, ...unknown, avoid: [], asked: 0, askedLiveness: 0 }
 }
 
 /** Its program outlived a former run of the agent: what was healthy keeps its traffic (F03). */
@@ -128,6 +152,7 @@ export function lostByReboot(was: Process): Process {
 /** The same object when the event means nothing to its step. */
 export function next(was: Process, event: ProcessEvent, now: number): Process {
   if (event.kind === 'spec') return withSpec(was, event.spec)
+  if (event.kind === 'cut_off') return cutOff(was, now)
   const { step } = was
   switch (step.at) {
     case 'waiting':
@@ -193,6 +218,20 @@ export function phaseOf({ page, step }: Process): InstancePhase {
   }
 }
 
+/** Why there are no requests for it. */
+export function unhealthyFailure({ page, lastProbe }: Process): FailureDetail {
+  return { error: `${readinessWords(page.spec)} failed: ${lastProbe ?? 'no answer'}` }
+}
+
+/** Stopped as by an order; why is told when there is somebody to hear it. */
+function cutOff(was: Process, now: number): Process {
+  const is = next(was, { kind: 'stop' }, now)
+  if (is === was) return was
+  const seconds = (was.page.spec.partition_stop_ms ?? 0) / 1_000
+  const error = `stopped: the controller was silent for more than ${seconds} s (on_partition)`
+  return { ...is, page: { ...is.page, failure: { error } } }
+}
+
 function withSpec(was: Process, spec: AssignedInstance): Process {
   const { page, step } = was
   if (JSON.stringify(page.spec) === JSON.stringify(spec)) return was
@@ -200,7 +239,8 @@ function withSpec(was: Process, spec: AssignedInstance): Process {
     return { ...was, page: { ...page, spec } }
   }
   // A higher attempt at what has ended here: it begins anew (S20).
-  return { ...newProcess(spec), asked: was.asked }
+  const { asked, askedLiveness } = was
+  return { ...newProcess(spec), asked, askedLiveness }
 }
 
 function restarted(was: Process): Process {

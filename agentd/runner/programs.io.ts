@@ -4,17 +4,20 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hostEnvironment } from '#agentd/images/image-edges.io.ts'
+import { type Box, openField } from '#agentd/isolation/box.io.ts'
 import { createUsage } from '#agentd/monitor/usage.io.ts'
 import type { ProgramEnd, ProgramMark, Programs } from '#agentd/ports.ts'
 import { messageOf } from '#shared/errors.ts'
 import type { Log } from '#shared/ports.ts'
 import { LOG_TAIL_LINES_MAX } from '#shared/wire.ts'
+import { createCommandChecks } from './check-command.io.ts'
 import { watchEnds } from './ends.io.ts'
+import { giveSecrets, giveVolumes, takeSecrets } from './given-files.io.ts'
 import { agentTagOf, launch, type Places, placesOf, readExit, removeExits } from './launch.io.ts'
 import { dropLogs, logPath, rotateIfNeeded, tail } from './log-file.io.ts'
 import { marking, strays, sweep } from './marks.io.ts'
 import { freePort, isPortFree } from './port.io.ts'
-import { probe } from './probe.io.ts'
+import { probeHttp, probeTcp } from './probe.io.ts'
 import { isRunning, readBoot } from './proc.io.ts'
 
 /** A program that prints 100 MB a second is this much of a second over its limit. */
@@ -27,11 +30,17 @@ export function createPrograms(options: {
   dataFolder: string
   host: string
   log: Log
+  /** By default nothing is kept apart. */
+  box?: Box
+  /** Where the files of secrets lie while an instance has them; by default on the same disk. */
+  secretsFolder?: string
 }): MachinePrograms {
-  const { host, log } = options
-  const places = placesOf(options.dataFolder)
-  const agent = agentTagOf(options.dataFolder)
+  const { dataFolder, host, log, secretsFolder = join(dataFolder, 'secrets') } = options
+  const box = options.box ?? openField()
+  const places = placesOf(dataFolder)
+  const agent = agentTagOf(dataFolder)
   const boot = readBoot()
+  const commands = createCommandChecks(boot)
   const usage = createUsage(() => performance.now())
   const probeHost = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
   const listeners: ((id: string, mark: ProgramMark, end: ProgramEnd) => void)[] = []
@@ -50,11 +59,17 @@ export function createPrograms(options: {
 
   return {
     boot: () => boot,
-    async start({ id, argv, folder, env }) {
-      const full = { ...hostEnvironment(), ...env, HOST: host, ...marking(agent, id) }
+    async start({ id, argv, folder, env, files, volumes, limits }) {
+      const given = {
+        ...(await giveSecrets(join(secretsFolder, id), files)),
+        ...(await giveVolumes(join(dataFolder, 'volumes'), volumes)),
+      }
+      const full = { ...hostEnvironment(), ...env, ...given, HOST: host, ...marking(agent, id) }
+      const entries = await box.makeGroup(id, limits)
+      const openFiles = limits?.open_files
       return launch(
         places,
-        { id, argv, folder, env: full, boot },
+        { id, argv, folder, env: full, boot, entries, openFiles },
         {
           onStart: (mark) => ends.watch(id, mark, true),
           onExit: (mark, end) => ends.tell(id, mark, end),
@@ -76,16 +91,35 @@ export function createPrograms(options: {
     signal(_id, mark, signal) {
       if (isRunning(mark, boot)) signalGroup(mark.pid, signal)
     },
-    sweep: (id) => sweep(agent, id),
-    strays: () => strays(agent),
+    async sweep(id) {
+      await box.emptyGroup(id)
+      // With no groups, and for what was root and left its group.
+      await sweep(agent, id)
+    },
+    async strays() {
+      return [...new Set([...(await box.busy()), ...(await strays(agent))])].sort()
+    },
     freePort: (range, taken) => freePort(host, range, taken),
     isPortFree: (port) => isPortFree(host, port),
-    probe: (check) => probe({ ...check, host: probeHost }),
-    logTail: (id) => tail(logOf(id), LOG_TAIL_LINES_MAX),
-    async usage(_id, mark) {
-      return isRunning(mark, boot) ? usage.usageOfGroup(mark.pid) : undefined
+    async probe({ mark, port, way, timeoutMs }) {
+      if (way.kind === 'command') {
+        return commands.run({ argv: way.argv, mark, timeoutMs, entries: [] })
+      }
+      const place = { host: probeHost, port, timeoutMs }
+      return way.kind === 'http' ? probeHttp(place, way) : probeTcp(place)
     },
-    forget: (id) => forget(places, id, logOf(id)),
+    logTail: (id) => tail(logOf(id), LOG_TAIL_LINES_MAX),
+    async usage(id, mark) {
+      if (!isRunning(mark, boot)) return undefined
+      return (await box.usage(id)) ?? usage.usageOfGroup(mark.pid)
+    },
+    shortages: box.shortages,
+    isolation: () => box.isolation,
+    async forget(id) {
+      await box.removeGroup(id)
+      await takeSecrets(join(secretsFolder, id))
+      await forget(places, id, logOf(id))
+    },
     logPath: logOf,
     [Symbol.dispose]() {
       ends[Symbol.dispose]()

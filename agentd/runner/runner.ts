@@ -2,10 +2,11 @@
 // and lets converge decide. It owns the pages in the notebook: a page is written when it changes.
 
 import type { AgentdPorts, InstancePage, ProgramMark } from '#agentd/ports.ts'
+import type { Secrets } from '#agentd/secrets/secrets.ts'
 import { assert } from '#shared/assert.ts'
 import { messageOf } from '#shared/errors.ts'
 import type { AssignedInstance } from '#shared/wire.ts'
-import { converge } from './converge.ts'
+import { type Contact, converge } from './converge.ts'
 import { createJobs, type PortRange } from './jobs.ts'
 import {
   adopted,
@@ -37,13 +38,14 @@ export type Runner = {
 }
 
 export function createRunner(
-  ports: AgentdPorts,
+  ports: AgentdPorts & { secrets: Secrets },
   options: {
     portRange: PortRange
     /** There is something to fold: `step` has to run. */
     onNews: () => void
     /** What is reported of an instance changed. */
     onChange: () => void
+    contact: () => Contact
     onBug: (error: unknown) => void
   },
 ): Runner {
@@ -130,7 +132,10 @@ export function createRunner(
 
   function act(): number {
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      const { actions, wakeAt } = converge(assigned, processes, clock.now())
+      const { actions, wakeAt } = converge(assigned, processes, {
+        now: clock.now(),
+        contact: options.contact(),
+      })
       if (actions.length === 0) return wakeAt
       for (const action of actions) {
         const was = processes.get(action.id) as Process

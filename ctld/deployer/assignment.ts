@@ -4,8 +4,10 @@ import { isFinal } from '#ctld/instance.ts'
 import { compare } from '#shared/compare.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Instance, Service } from '#shared/model.ts'
-import type { AssignedInstance } from '#shared/wire.ts'
+import type { Instance, Service, ServiceRevision } from '#shared/model.ts'
+import { sizeBytes } from '#shared/size.ts'
+import type { AssignedInstance, SecretUse } from '#shared/wire.ts'
+import { healthOf, partitionOf } from './checks.ts'
 
 export function assignedTo(
   node: string,
@@ -17,21 +19,32 @@ export function assignedTo(
     .toSorted((a, b) => compare(a.id, b.id))
     .flatMap((instance) => {
       const service = services.get(instance.service)
-      const config = service && configOf(service, instance.revision)
+      if (service === undefined) return []
+      const made = madeOf(service, instance.revision)
       // Without its configuration it cannot be run; left out of the order, it is stopped.
-      return config?.image.digest === undefined
+      return made.config.image.digest === undefined
         ? []
-        : [assigned(instance, config, config.image.digest)]
+        : [
+            {
+              ...assigned(instance, made, made.config.image.digest),
+              // Of the newest revision: it is no part of the program.
+              ...partitionOf(service.config),
+            },
+          ]
     })
 }
 
-/** The configuration of the revision that an instance runs, not the newest one. */
-function configOf(service: Service, revision: number): ServiceConfig {
-  return service.revisions.find((entry) => entry.revision === revision)?.config ?? service.config
+type Made = Pick<ServiceRevision, 'config' | 'secrets'>
+
+/** What the revision is made of that an instance runs, not the newest one. */
+function madeOf(service: Service, revision: number): Made {
+  const { config } = service
+  return service.revisions.find((entry) => entry.revision === revision) ?? { config }
 }
 
-function assigned(instance: Instance, config: ServiceConfig, digest: string): AssignedInstance {
-  const { image, health, stop } = config
+function assigned(instance: Instance, made: Made, digest: string): AssignedInstance {
+  const { config } = made
+  const { image, stop, volumes } = config
   return {
     id: instance.id,
     service: instance.service,
@@ -46,14 +59,32 @@ function assigned(instance: Instance, config: ServiceConfig, digest: string): As
     },
     ...(config.host_port === 'static' ? { host_port: config.port } : {}),
     env: config.env,
-    health: {
-      ...(health.path === undefined ? {} : { path: health.path }),
-      interval_ms: durationMs(health.interval),
-      timeout_ms: durationMs(health.timeout),
-      fall: health.fall,
-      rise: health.rise,
-      start_timeout_ms: durationMs(health.start_timeout),
-    },
+    ...secretsOf(made),
+    ...(volumes === undefined || volumes.length === 0 ? {} : { volumes }),
+    ...limitsOf(config),
+    ...(config.user === undefined ? {} : { user: config.user }),
+    ...healthOf(config),
     stop: { signal: stop.signal, grace_ms: durationMs(stop.grace) },
   }
+}
+
+/** By name and version; the values are put into the order when it is sent. */
+function secretsOf({ config, secrets: versions = {} }: Made): Pick<AssignedInstance, 'secrets'> {
+  const uses = Object.entries(config.secrets ?? {})
+    .toSorted(([a], [b]) => compare(a, b))
+    .map(([name, delivery]): SecretUse => ({ name, version: versions[name] ?? 1, ...delivery }))
+  return uses.length === 0 ? {} : { secrets: uses }
+}
+
+/** Nothing when its node's defaults apply. */
+function limitsOf({ limits }: ServiceConfig): Pick<AssignedInstance, 'limits'> {
+  const { cpu, pids, open_files } = limits
+  const memory = limits.memory === undefined ? 0 : sizeBytes(limits.memory)
+  const given = {
+    ...(memory === 0 ? {} : { memory }),
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(pids === undefined ? {} : { pids }),
+    ...(open_files === undefined ? {} : { open_files }),
+  }
+  return Object.keys(given).length === 0 ? {} : { limits: given }
 }

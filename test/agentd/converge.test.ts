@@ -9,11 +9,14 @@ import type { AssignedInstance } from '#shared/wire.ts'
 import { forEachSeed, type Random } from '#test/helpers/seeds.ts'
 import { spec } from './agent-world.ts'
 
+const START = { now: 0, contact: { heardAt: 0, silenceMsMin: 0 } }
+
 /** One instance in a world that answers when and how the seed says. */
 function createPlay(random: Random) {
   let process: Process | undefined = newProcess(spec('a'))
   let wanted: AssignedInstance | undefined = process.page.spec
   let now = 0
+  let heardAt = 0
   let pids = 0
   let starts = 0
   const running = new Map<number, ProgramMark>()
@@ -50,7 +53,13 @@ function createPlay(random: Random) {
       case 'probe':
         answers.push({ kind: 'probed', asked: is.asked, ok: random.chance(0.7), words: 'HTTP' })
         break
+      case 'probe_liveness': {
+        const answer = { asked: is.askedLiveness, ok: random.chance(0.7), words: 'HTTP' }
+        answers.push({ kind: 'liveness_probed', ...answer })
+        break
+      }
       case 'stop':
+      case 'cut_off':
         if (random.chance(0.5)) endAll()
         break
       case 'kill':
@@ -62,6 +71,7 @@ function createPlay(random: Random) {
           kind: 'cleared',
           isPortFree: random.chance(0.8),
           logTail: [],
+          shortages: [],
           random: random.random(),
         })
         break
@@ -89,17 +99,21 @@ function createPlay(random: Random) {
       if (next !== undefined) tell({ kind: 'spec', spec: next })
     },
     /** Some answers arrive, some do not yet, and now and then a program dies. */
-    step(deathShare: number) {
+    step(deathShare: number, isHeard = true) {
       if (random.chance(deathShare)) endAll()
       for (const answer of random.shuffle(answers.splice(0))) {
         if (random.chance(0.7)) tell(answer)
         else answers.push(answer)
       }
       now += random.int(1, 2_000)
+      if (isHeard) heardAt = now
       for (let round = 0; round < 20; round += 1) {
         const processes = new Map(process === undefined ? [] : [['a', process]])
         const assigned = new Map(wanted === undefined ? [] : [['a', wanted]])
-        const { actions } = converge(assigned, processes, now)
+        const { actions } = converge(assigned, processes, {
+          now,
+          contact: { heardAt, silenceMsMin: 0 },
+        })
         if (actions.length === 0) return
         for (const action of actions) {
           const was = process as Process
@@ -153,7 +167,7 @@ test('gives the same actions in whatever order the instances are told', () => {
       ['a', one],
       ['b', two],
     ]),
-    0,
+    START,
   )
   const back = converge(
     assigned,
@@ -161,7 +175,7 @@ test('gives the same actions in whatever order the instances are told', () => {
       ['b', two],
       ['a', one],
     ]),
-    0,
+    START,
   )
   expect(back).toEqual(forth)
   expect(forth.actions).toEqual([

@@ -10,9 +10,10 @@ import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ProgramEnd, ProgramMark } from '#agentd/ports.ts'
 import { LOG_FILE_BYTES_MAX } from '#agentd/runner/log-file.io.ts'
-import { probe } from '#agentd/runner/probe.io.ts'
+import { probeHttp, probeTcp } from '#agentd/runner/probe.io.ts'
 import { isRunning, readBoot, startTimeOf } from '#agentd/runner/proc.io.ts'
 import { createPrograms } from '#agentd/runner/programs.io.ts'
+import type { HttpWay } from '#shared/wire-checks.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures')
@@ -161,7 +162,7 @@ test('Q11: a check ends also when the program answers with another protocol', as
   expect(await probeOf(answer, '/up')).toEqual({ ok: false, words: 'no usable answer from /up' })
 })
 
-async function probeOf(answer: RequestListener, path?: string) {
+async function probeOf(answer: RequestListener, path?: string, more: Partial<HttpWay> = {}) {
   const server = createServer(answer).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -169,7 +170,11 @@ async function probeOf(answer: RequestListener, path?: string) {
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  return probe({ host: '127.0.0.1', port, path, timeoutMs: 300 })
+  const place = { host: '127.0.0.1', port, timeoutMs: 300 }
+  if (path === undefined) return probeTcp(place)
+  const status: [number, number][] = [[200, 399]]
+  const rest = { status, headers: {}, answer_headers: {}, answer_body: [], ...more }
+  return probeHttp(place, { kind: 'http', path, ...rest })
 }
 
 test('Q11: a check takes 200 to 399, follows no redirect, and does not wait for ever', async () => {

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ProgramEnd, ProgramMark, Programs } from '#agentd/ports.ts'
 import { createPrograms } from '#agentd/runner/programs.io.ts'
+import type { CheckWay } from '#shared/wire-checks.ts'
 import { createVirtualClock } from '#test/fakes/clock.ts'
 import { createFakeMachine } from '#test/fakes/programs.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
@@ -23,6 +24,14 @@ type World = {
   again(): World
 }
 
+const GET: CheckWay = {
+  kind: 'http',
+  path: '/health',
+  status: [[200, 399]],
+  headers: {},
+  answer_headers: {},
+  answer_body: [],
+}
 const RANGE = { from: 23_000, to: 23_999 }
 const PROGRAM = ['node', join(import.meta.dirname, '../fixtures/program.ts')]
 let count = 0
@@ -129,12 +138,31 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   test('Q11: a check answers in words, whatever it meets', async () => {
     const world = open()
     const free = (await world.run(world.programs.freePort(RANGE, new Set()))) as number
-    const check = (port: number) =>
-      world.run(world.programs.probe({ port, path: '/health', timeoutMs: 500 }))
+    const mark = { pid: 1, startTime: '0', boot: world.programs.boot() }
+    const check = (port: number) => {
+      return world.run(world.programs.probe({ id: 'x', mark, port, way: GET, timeoutMs: 500 }))
+    }
     expect(await check(free)).toEqual({ ok: false, words: 'connection refused' })
     const { port } = await started(world)
     await world.untilHealthy(port)
     expect(await check(port)).toMatchObject({ ok: true, words: expect.stringMatching(/^HTTP 200/) })
+  })
+
+  test('Q11: a command passes with exit code 0, and is run as its program is', async () => {
+    const world = open()
+    const { id, port, mark } = await started(world, { HEALTHY_CODE: '0' })
+    await world.untilHealthy(port)
+    const run = (argv: string[], timeoutMs = 10_000) => {
+      const way = { kind: 'command', argv } as const
+      return world.run(world.programs.probe({ id, mark, port, way, timeoutMs }))
+    }
+    expect(await run(['sh', '-c', `test "$PORT" = ${port} && exit "$HEALTHY_CODE"`])).toEqual({
+      ok: true,
+      words: 'sh: exit code 0',
+    })
+    world.programs.signal(id, mark, 'SIGTERM')
+    await world.nextEnd()
+    expect(await run(['true'])).toMatchObject({ ok: false })
   })
 
   test('Q08: a free port is not one that is taken, and a range can be used up', async () => {
@@ -181,7 +209,9 @@ function realWorld(folder = temporaryFolder()): World {
     run: (call) => call,
     async untilHealthy(port) {
       for (let tries = 0; tries < 2_000; tries += 1) {
-        const answer = await programs.probe({ port, path: '/health', timeoutMs: 1_000 })
+        const mark = { pid: 1, startTime: '0', boot: programs.boot() }
+        const check = { id: 'x', mark, port, way: GET, timeoutMs: 1_000 }
+        const answer = await programs.probe(check)
         if (answer.ok) return
         await pause(5)
       }

@@ -1,14 +1,7 @@
 // A machine's process table on a virtual clock. It outlives its agents, as a real one does, and
 // can be rebooted. What a program does is told by a behaviour, chosen by its id or its argv.
 
-import type {
-  Probe,
-  ProbeAnswer,
-  ProgramEnd,
-  ProgramMark,
-  Programs,
-  Shortage,
-} from '#agentd/ports.ts'
+import type { ProgramEnd, ProgramMark, Programs, Shortage } from '#agentd/ports.ts'
 import type { Clock } from '#shared/ports.ts'
 import type { InstanceLimits, Isolation } from '#shared/wire.ts'
 import { createFakeChecks, type FakeChecks } from './checks.ts'

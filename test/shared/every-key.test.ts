@@ -94,12 +94,20 @@ function usable(file: string): Data {
   delete image?.digest
   delete image?.archive
   if (data.hash !== undefined) data.balance = 'hash'
+  for (const check of Object.values((data.checks ?? {}) as Record<string, Data>)) {
+    delete check.tcp
+    delete check.command
+  }
+  if (data.checks !== undefined) delete (data.health as Data).path
   return data
 }
 
-/** `topology[].restart.attempts`: the worker of the example has all keys. */
+/** `topology[].restart.attempts`: the worker of the example has all keys. `*`: its first secret. */
 function pathOf(key: string): Steps {
-  return key.split('.').flatMap((step) => (step.endsWith('[]') ? [step.slice(0, -2), 1] : [step]))
+  return key
+    .replace('secrets.*', 'secrets.api-key')
+    .split('.')
+    .flatMap((step) => (step.endsWith('[]') ? [step.slice(0, -2), 1] : [step]))
 }
 
 function textOf(path: Steps): string {
