@@ -37,7 +37,7 @@ export function gapOf(service: Service, mine: readonly Instance[], known: Known)
   const { facts, nodes, now } = known
   const deployment = facts.deployments.get(service.deployment)
   const pools = poolsOf(service, mine, { nodes, deployment })
-  const held = heldLost(pools.lost, known)
+  const held = heldLost(service, pools.lost, known)
   const pause = crashPause(service, mine, now)
   const missing =
     service.config.concurrency - pools.current.length - pools.failed - held.count - pause.count

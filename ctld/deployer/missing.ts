@@ -5,7 +5,9 @@ import { CRASH_PAUSE_MS_MAX, isCrashLoop } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import type { Instance, Service } from '#shared/model.ts'
 import { avoidedBy } from './avoid.ts'
+import { freeHomes } from './homes.ts'
 import { type Need, needOf } from './need.ts'
+import { pinnedBecause } from './pinned.ts'
 import type { Context } from './pools.ts'
 
 const CRASH_PAUSE_MS = 60_000
@@ -18,10 +20,14 @@ export function needsOf(context: Context, count: number): Need[] {
   const replacedAlready = new Set(mine.map((instance) => instance.replaces))
   const lost = mine.filter(({ state, id }) => state === 'lost' && !replacedAlready.has(id))
   const avoid = avoidedBy(service, mine, now)
+  const bound = boundFor(context)
+  const isMoved = pinnedBecause(service) === undefined && !facts.frozen
   return Array.from({ length: count }, (_, index) => {
-    const replaces = facts.frozen ? undefined : lost[index]
+    const replaces = isMoved ? lost[index] : undefined
+    const only = bound[index]
     return needOf(service, {
       avoid,
+      ...(only === undefined ? {} : { only }),
       why:
         replaces === undefined
           ? `concurrency ${service.config.concurrency}`
@@ -31,8 +37,20 @@ export function needsOf(context: Context, count: number): Need[] {
   })
 }
 
-/** Instances on dead nodes keep their places while re-placement is frozen or has to wait. */
+/** Workers that the next ones have to go to: where their data is, or where one is to move to. */
+function boundFor({ service, nodes, pools }: Context): string[] {
+  return [
+    ...freeHomes(service, [...pools.current, ...pools.lost], nodes),
+    ...pools.moving.flatMap(({ leaving }) => leaving?.to ?? []),
+  ]
+}
+
+/**
+ * Instances on dead nodes keep their places while re-placement is frozen or has to wait, and for
+ * good when their service is never moved.
+ */
 export function heldLost(
+  service: Service,
   lost: readonly Instance[],
   { facts, nodes, now }: Pick<Context, 'facts' | 'nodes' | 'now'>,
 ): Held {
@@ -44,7 +62,14 @@ export function heldLost(
     if (service !== undefined) result.pending.push({ service, count: lost.length, why })
     return result
   }
+  const pinned = pinnedBecause(service)
   for (const instance of lost) {
+    if (pinned !== undefined) {
+      result.count += 1
+      const why = `its worker ${instance.node} is dead, and ${pinned}: it waits for that one`
+      result.pending.push({ service: service.name, count: 1, why })
+      continue
+    }
     const due = (nodes.get(instance.node)?.downAt ?? 0) + facts.rescheduleAfterMs
     if (due <= now) continue
     result.count += 1

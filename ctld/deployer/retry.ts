@@ -7,6 +7,7 @@ import type { Instance, Service } from '#shared/model.ts'
 import { avoidedBy } from './avoid.ts'
 import { type Board, giveBack, type Spot, take } from './board.ts'
 import { fits, whyNowhere } from './fit.ts'
+import { isAtHome } from './homes.ts'
 import { type Demand, demandOf, type Need, needOf } from './need.ts'
 import type { Action } from './reconcile.ts'
 import { demandsOf } from './seat.ts'
@@ -28,8 +29,11 @@ export function retriesOn(
     }
     const spot = board.spots.find(({ seat }) => seat.name === instance.node)
     const isOpen = spot !== undefined && spot.seat.closed === undefined
-    const stays = instance.attempt < TRIES_PER_NODE && isOpen
-    const given = { why: 'retry', replaces: undefined, avoid: avoidedBy(service, mine, now) }
+    const isHome = isAtHome(service, instance)
+    const stays = (instance.attempt < TRIES_PER_NODE || isHome) && isOpen
+    const avoid = avoidedBy(service, mine, now)
+    const only = isHome ? { only: instance.node } : {}
+    const given = { why: 'retry', replaces: undefined, avoid, ...only }
     const demand = demandAgain(service, instance)
     const need: Need = { ...needOf(service, given), demand }
     const next = stays ? spot : moved(board, spot, need)
