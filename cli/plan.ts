@@ -17,13 +17,13 @@ const changeColumns: readonly Column[] = [
 
 export const plan: Command = {
   name: 'plan',
-  summary: 'Show what a deploy would change and do, and do nothing',
+  summary: 'Tell what a deploy would change and do',
   words: '[FOLDER|FILE]',
   options: [concurrencyOption],
-  details: `What FOLDER or FILE says is compared with what is declared, key by key. Then follow
-the very actions that the controller would take, in order, as long as every
-program starts and stops within a second. The program is packed here, to know its
-digest, and not uploaded. The same as: tucano deploy --dry-run`,
+  details: `Nothing is done. What the file says is compared with what is declared, key by
+key. Then follow the very actions that the controller would take, in order, when
+every program starts and stops within a second. The program is packed to know
+its digest, and not uploaded. The same as: tucano deploy --dry-run`,
   run: async (context) => showPlan(context, await readConfig(context)),
 }
 

@@ -11,7 +11,7 @@ const HELP = 'see tucano help simulate'
 
 export const simulate: Command = {
   name: 'simulate',
-  summary: 'Show what would happen if nodes died or joined, and do nothing',
+  summary: 'Tell what would be if nodes died or joined',
   words: '',
   options: [
     { name: 'kill', value: 'NODE[,NODE]', summary: 'they die, all at once' },
@@ -19,9 +19,10 @@ export const simulate: Command = {
     { name: 'drain', value: 'NODE[,NODE]', summary: 'they are drained' },
     { name: 'scale', value: 'SERVICE=N', summary: 'it is scaled; several with commas' },
   ],
-  details: `All that is given happens at once. The controller plays it with the code that it
-works by: where each instance would land, which would not fit and why. A node that
-joins is like the first one that is alive: w4:zone=b:disk=ssd joins with two labels.`,
+  details: `Nothing is done. All that is given happens at once, and the controller plays it
+with the code that it works by: where each instance would land, which would not
+fit and why. A node that joins is like the first one that is alive; here it has
+two labels: w4:zone=b:disk=ssd`,
   async run({ flags, screen, client }) {
     const question = questionOf(flags)
     const answer = await (await client()).send<ForecastAnswer>('POST', '/v1/simulate', question)
