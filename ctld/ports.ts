@@ -18,6 +18,7 @@ export type CtldPorts = {
   machines: Machines
   dataPlane: DataPlane
   mailer: Mailer
+  secrets: Secrets
 }
 
 /**
@@ -63,6 +64,26 @@ export type AgentClient = {
 
 /** Runs a machine's restart command (no shell). Rejects when it fails or takes too long. */
 export type Machines = { restart(command: readonly string[], timeoutMs: number): Promise<void> }
+
+/** The values that services are given and that nobody else sees. Changed by the loop alone. */
+export type Secrets = {
+  /** What the user must be told of the opening. */
+  notices: readonly string[]
+  /** Newest versions, sorted by name. */
+  list(): { name: string; version: number; updatedAt: number }[]
+  /** undefined: there is no such version (any more). */
+  value(name: string, version: number): string | undefined
+  /**
+   * Durable when it resolves. The same value is no new version. Of the former ones those in
+   * `referenced` are kept, and a number that is in it is not given anew. Rejects with
+   * `limit_reached` or `store_failed`; then nothing has changed.
+   */
+  set(
+    secret: { name: string; value: string; referenced: ReadonlySet<number> },
+    now: number,
+  ): Promise<{ version: number; isNew: boolean }>
+  remove(name: string): Promise<void>
+}
 
 export type Mailer = { send(mail: Mail): Promise<void> }
 
@@ -125,7 +146,7 @@ export type Route = {
 
 export type HashKey = { by: 'ip' } | { by: 'header' | 'cookie'; name: string }
 
-/** `weight` 1..10 (Q10). Sorted by instance. */
+/** `weight` 1..10 (Q10), or a whole number as large as a canary's share needs. */
 export type Target = { instance: string; node: string; host: string; port: number; weight: number }
 
 export type Observation =

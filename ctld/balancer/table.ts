@@ -4,12 +4,13 @@
 import { hasPlace } from '#ctld/instance.ts'
 import type { HashKey, Route, RouteTable, Target } from '#ctld/ports.ts'
 import { isCurrent } from '#ctld/revision.ts'
-import type { HashRule, ServiceConfig } from '#shared/configuration.ts'
+import type { HashRule } from '#shared/configuration.ts'
 import { idleDefaults } from '#shared/defaults.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Instance, NodeState, Service, ServiceTraffic } from '#shared/model.ts'
+import type { Instance, NodeState, Rollout, Service, ServiceTraffic } from '#shared/model.ts'
 import { sizeBytes } from '#shared/size.ts'
 import { PAUSE_DEFAULT, PAUSE_MAX, PAUSE_SLACK_MS } from '#shared/traffic-control.ts'
+import { ringSharesOf, sharesOf } from './shares.ts'
 import { type Reading, weigh } from './weigh.ts'
 
 export type BalancedNode = Reading & { name: string; ip: string; state: NodeState }
@@ -93,7 +94,7 @@ function routeOf(
     paths: pathsOf({ name, config }),
     ...(config.public_port === undefined ? {} : { publicPort: config.public_port }),
     proxyProtocol: config.proxy_protocol,
-    ...choiceOf(config),
+    ...choiceOf(service),
     ...trafficOf(traffic),
     connectMs: durationMs(config.timeouts.connect),
     responseMs: durationMs(config.timeouts.response),
@@ -125,10 +126,11 @@ function trafficOf(traffic: ServiceTraffic) {
 }
 
 /** How an instance is chosen, and what happens when none is free. */
-function choiceOf(config: ServiceConfig) {
+function choiceOf({ config, rollout }: Service) {
   const { balance, sticky, slow_start, limits, hold } = config
   return {
-    balance,
+    // A share is a matter of weights: a rule that goes by anything else would not keep to it.
+    balance: isShared(rollout) && balance !== 'hash' ? ('weighted_round_robin' as const) : balance,
     ...(balance === 'hash' ? { hash: hashKeyOf(config.hash) } : {}),
     ...(sticky?.cookie === undefined ? {} : { stickyCookie: sticky.cookie }),
     slowStartMs: durationMs(slow_start),
@@ -153,11 +155,23 @@ function servingOf(
   instances: readonly Instance[],
   nodeByName: ReadonlyMap<string, BalancedNode>,
 ): Target[] {
-  const rank = (instance: Instance) => (isCurrent(service, instance) ? 0 : 1)
-  return [...instances]
-    .sort((left, right) => rank(left) - rank(right) || byCodeUnit(left.id, right.id))
-    .flatMap((instance) => targetOf(instance, nodeByName.get(instance.node)))
-    .slice(0, service.config.concurrency)
+  const { config, rollout } = service
+  const known = instances.map((instance) => ({ instance, isNew: isCurrent(service, instance) }))
+  const serving = known
+    .sort((a, b) => Number(b.isNew) - Number(a.isNew) || byCodeUnit(a.instance.id, b.instance.id))
+    .flatMap(({ instance, isNew }) =>
+      targetOf(instance, nodeByName.get(instance.node)).map((target) => ({ target, isNew })),
+    )
+    .slice(0, config.concurrency)
+  const targets = serving.map(({ target }) => target)
+  if (!isShared(rollout)) return targets
+  const members = serving.map(({ target, isNew }) => ({ weight: target.weight, isNew }))
+  const shares = (config.balance === 'hash' ? ringSharesOf : sharesOf)(members, rollout.percent)
+  return targets.map((target, at) => ({ ...target, weight: shares[at] ?? target.weight }))
+}
+
+function isShared(rollout: Rollout | undefined): rollout is Rollout {
+  return rollout !== undefined && rollout.percent < 100
 }
 
 function targetOf(instance: Instance, node: BalancedNode | undefined): Target[] {

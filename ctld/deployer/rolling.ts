@@ -33,17 +33,17 @@ export function rolling(context: Context, rules: RollingRules): Gap {
   const isQuiet = actions.length === 0 && pools.ending.length === 0
   const total = board.placed.length + board.giving.length + board.waiting.length
   const isFull = total >= concurrency && surgeOf(context) === 0
-  const outFirst = isQuiet && mayGoFirst(context, board, rules)
+  const firstAt = isQuiet ? goesFirstAt(context, board, rules) : Number.POSITIVE_INFINITY
   return {
     needs: needsOf(context, Math.max(count, 0)),
     actions,
     pending: [],
     whenPlaced: (placed, fits) => {
       const isUnplaced = placed.unplaced.some(({ need }) => need.service === service.name)
-      if (!outFirst || !(isFull || isUnplaced)) return { actions: [], pending: [] }
+      if (firstAt > context.now || !(isFull || isUnplaced)) return { actions: [], pending: [] }
       return firstOut(context, board, fits)
     },
-    wakeAt: exchanged.wakeAt,
+    wakeAt: Math.min(exchanged.wakeAt, firstAt > context.now ? firstAt : Number.POSITIVE_INFINITY),
   }
 }
 
@@ -173,16 +173,16 @@ function wantedCount(context: Context, board: Board, { goal }: RollingRules): nu
 }
 
 /**
- * One has to go before its successor comes: they must not overlap, or there is no room beside it.
+ * When one may go before its successor comes: they must not overlap, or there is no room beside it.
  * Only while all is well, so that a bad revision does not take one place after the other.
  */
-function mayGoFirst(context: Context, board: Board, { goal }: RollingRules): boolean {
+function goesFirstAt(context: Context, board: Board, { goal }: RollingRules): number {
   const { pools, missing, now } = context
   const { placed, waiting, giving } = board
-  if (waiting.length > 0 || missing <= 0 || pools.failed > 0 || giving.length === 0) return false
   const canTake = placed.length < goal || giving.some((one) => isMoving(one, context))
-  const isProven = (one: Instance) => isServing(one) && since(one) + patienceMs(context) <= now
-  return canTake && placed.every(isProven)
+  const isBusy = waiting.length > 0 || missing <= 0 || pools.failed > 0 || giving.length === 0
+  if (isBusy || !canTake || !placed.every(isServing)) return Number.POSITIVE_INFINITY
+  return Math.max(now, ...placed.map((one) => since(one) + patienceMs(context)))
 }
 
 /** The first of them whose going makes room for its successor. */

@@ -22,7 +22,7 @@ export function foldInstance(world: World, id: string, event: InstanceEvent, now
   if (is === was) return
   world.tables.instances.put(id, is)
   if (isSameToTell(was, is)) return
-  tellNews(world, now, `instance.${is.state}`, 'instance changed', {
+  tellNews(world, now, `instance.${changeOf(was, is)}`, 'instance changed', {
     instance: id,
     service: is.service,
     node: is.node,
@@ -43,6 +43,11 @@ export function foldInstance(world: World, id: string, event: InstanceEvent, now
       text,
     })
   }
+}
+
+function changeOf(was: Instance, is: Instance): string {
+  if (is.state !== was.state || is.admitted === was.admitted) return is.state
+  return is.admitted ? 'admitted' : 'withdrawn'
 }
 
 function isSameToTell(was: Instance, is: Instance): boolean {

@@ -1,7 +1,7 @@
 // Builds a world for the planner in one line and obeys its plans, without daemons.
 
 import { type Action, type NodeFact, type Plan, reconcile } from '#ctld/deployer/reconcile.ts'
-import { type InstanceEvent, isFinal, nextInstance } from '#ctld/instance.ts'
+import { hasPlace, type InstanceEvent, isFinal, isServing, nextInstance } from '#ctld/instance.ts'
 import { isProgramChange } from '#ctld/revision.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
 import type { Deployment, Instance, Service } from '#shared/model.ts'
@@ -10,18 +10,15 @@ import { checkServiceConfig } from '#shared/service-config.ts'
 export const DIGEST = `sha256:${'ab'.repeat(32)}`
 
 /** Exchanges do not wait, unless that is what is tested. */
-export function configOf(
-  name: string,
-  concurrency: number,
-  extra: { update?: object; [key: string]: unknown } = {},
-): ServiceConfig {
+export function configOf(name: string, concurrency: number, extra: object = {}): ServiceConfig {
+  const { update } = extra as { update?: object }
   return checkServiceConfig({
     name,
     concurrency,
     port: 8080,
     image: { digest: DIGEST, run: ['node', 'server.js'] },
     ...extra,
-    update: { min_healthy: '0s', ...extra.update },
+    update: { min_healthy: '0s', ...update },
   })
 }
 
@@ -30,7 +27,6 @@ export class Cluster {
   services = new Map<string, Service>()
   instances = new Map<string, Instance>()
   routed = new Set<string>()
-  /** Empty: none is open, as if all had been settled. */
   deployments = new Map<string, Deployment>()
   cursor: string | null = null
   frozen = false
@@ -46,7 +42,7 @@ export class Cluster {
       state: 'alive',
       drained: false,
       cordoned: false,
-      isForced: false,
+      forcedUntil: undefined,
       downAt: undefined,
       labels: {},
       size: undefined,
@@ -58,10 +54,13 @@ export class Cluster {
   declare(name: string, concurrency: number, extra: object = {}): this {
     const was = this.services.get(name)
     const config = configOf(name, concurrency, extra)
-    const revision = (was?.revision ?? 0) + 1
+    const revision = Math.max(0, ...(was?.revisions ?? []).map((one) => one.revision)) + 1
     const isNewProgram = was === undefined || isProgramChange(was.config, config)
     const program = isNewProgram ? revision : was.programRevision
+    const deployment = this.#open(name, revision, 'deploy')
     this.services.set(name, {
+      ...(was?.goodRevision === undefined ? {} : { goodRevision: was.goodRevision }),
+      ...(was?.rollout === undefined || isNewProgram ? {} : { rollout: was.rollout }),
       name,
       config,
       revision,
@@ -69,11 +68,38 @@ export class Cluster {
       revisions: [...(was?.revisions ?? []), { revision, program, config, at: this.now }],
       desired: 'running',
       traffic: { state: 'open' },
-      deployment: `d${revision}-${name}`,
+      deployment,
       createdAt: this.now,
       changedAt: this.now,
     })
     return this
+  }
+
+  /** Its deployment came to a good end: what runs is what a way back would lead to. */
+  prove(name: string): this {
+    const service = this.service(name)
+    const deployment = this.deployments.get(service.deployment)
+    if (deployment === undefined) return this
+    this.deployments.set(deployment.id, { ...deployment, state: 'complete_running' })
+    this.services.set(name, { ...service, goodRevision: service.revision })
+    return this
+  }
+
+  /** Back to the last good revision, as when a deployment failed. */
+  revert(name: string): this {
+    const { rollout: _, ...service } = this.service(name)
+    const good = service.revisions.find(({ revision }) => revision === service.goodRevision)
+    if (good === undefined) return this
+    const { revision, program, config } = good
+    const deployment = this.#open(name, revision, 'revert')
+    this.services.set(name, { ...service, config, revision, programRevision: program, deployment })
+    return this
+  }
+
+  service(name: string): Service {
+    const service = this.services.get(name)
+    if (service === undefined) throw new Error(`no service ${name}`)
+    return service
   }
 
   want(name: string, desired: Service['desired']): this {
@@ -175,6 +201,21 @@ export class Cluster {
     return this
   }
 
+  /** Those that the route table leads to. */
+  serving(service: string): Instance[] {
+    return this.live(service).filter((instance) => hasPlace(instance) && isServing(instance))
+  }
+
+  /** Lets the agents obey and time pass until neither changes anything any more. */
+  runOut(): this {
+    for (let turn = 0; turn < 500; turn += 1) {
+      const { wakeAt } = this.run().plan()
+      if (wakeAt === Number.POSITIVE_INFINITY) return this
+      this.now = Math.max(wakeAt, this.now)
+    }
+    throw new Error('time never brings it to rest')
+  }
+
   live(service?: string): Instance[] {
     return [...this.instances.values()].filter(
       (instance) => !isFinal(instance) && (service === undefined || instance.service === service),
@@ -185,6 +226,14 @@ export class Cluster {
     return this.live(service)
       .map(({ node }) => node)
       .join()
+  }
+
+  #open(service: string, revision: number, kind: Deployment['kind']): string {
+    const id = `d${this.deployments.size + 1}-${service}`
+    const state = 'deploying'
+    const createdAt = this.now
+    this.deployments.set(id, { id, service, revision, kind, state, why: '', createdAt })
+    return id
   }
 
   #obeyOne(action: Action): void {
