@@ -198,5 +198,5 @@ export type AlertsAnswer = {
 export type ConfigVersionAnswer = ConfigMark & { text: string }
 export type ConfigAnswer = ConfigVersionAnswer & { history: ConfigMark[] }
 export type ConfigPutAnswer = { version: number; restart_required: string[] }
-export type AcceptedAnswer = { deployment_id: string; deployment: Deployment }
+export type AcceptedAnswer = { deployment_id: string; deployment: Deployment; hints: string[] }
 export type VersionAnswer = { name: string; version: string; epoch: number }

@@ -13,6 +13,7 @@ import { printInstances } from './instances.ts'
 import { showPlan } from './plan.ts'
 import { reachOf } from './reach.ts'
 import { concurrencyOption, readConfig } from './service-file.ts'
+import { plain } from './table.ts'
 import { bringImage } from './upload.ts'
 
 export const deploy: Command = {
@@ -45,7 +46,10 @@ export async function deployConfig(
   config: ServiceConfig,
 ): Promise<AcceptedAnswer> {
   const digest = await bringImage(context, client, config.image)
-  return client.send<AcceptedAnswer>('POST', '/v1/services', { config: withDigest(config, digest) })
+  const body = { config: withDigest(config, digest) }
+  const accepted = await client.send<AcceptedAnswer>('POST', '/v1/services', body)
+  for (const hint of accepted.hints) context.screen.note(`hint: ${config.name}: ${plain(hint)}`)
+  return accepted
 }
 
 /** `--detach`: the id, by which it can be followed. */

@@ -3,6 +3,7 @@
 import type { Deployment, Instance } from '#shared/model.ts'
 import type { InstancesAnswer, NodeAnswer, ServiceDetail } from './answers.ts'
 import { servicePath } from './change-service.ts'
+import { checkRows } from './check-rows.ts'
 import { orUndefined } from './client.ts'
 import type { Command, Context } from './command.ts'
 import { printInstances } from './instances.ts'
@@ -46,7 +47,7 @@ function showService(context: Context, detail: ServiceDetail, reach: readonly st
     return 0
   }
   const { service, summary, deployment, pending } = detail
-  const { image, health } = service.config
+  const { image } = service.config
   printRows(screen, [
     ['service', service.name],
     ['state', `${summary.state}, ${summary.running} of ${summary.wanted} running`],
@@ -56,7 +57,7 @@ function showService(context: Context, detail: ServiceDetail, reach: readonly st
     ['image', image.digest],
     ['build', image.build.map((argv) => argv.join(' ')).join('; ') || undefined],
     ['run', image.run.join(' ')],
-    ['health', `${health.path ?? 'TCP connect'} every ${health.interval}`],
+    ...checkRows(service.config),
     ['deployment', deployment === null ? undefined : deploymentText(deployment)],
     ...pending.map(({ count, why }): Row => ['pending', `${count} without a place: ${why}`]),
     ...reach.map((line): Row => ['reach', line]),
@@ -79,7 +80,7 @@ function showNode(context: Context, node: NodeAnswer, instances: readonly Instan
     screen.object(node)
     return 0
   }
-  const { metrics } = node
+  const { metrics, isolation } = node
   const used = (part: number, all: number) => `${bytesText(part)} of ${bytesText(all)}`
   const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
   printRows(screen, [
@@ -92,6 +93,8 @@ function showNode(context: Context, node: NodeAnswer, instances: readonly Instan
     ['memory', metrics ? used(metrics.memory_used, metrics.memory_total) : undefined],
     ['disk', metrics ? used(metrics.disk_used, metrics.disk_total) : undefined],
     ['instances', String(node.instanceCount)],
+    ['limits', isolation ? `${isolation.mode}: ${isolation.why}` : undefined],
+    ['programs', isolation ? `run as ${isolation.user}: ${isolation.user_why}` : undefined],
   ])
   if (instances.length > 0) {
     screen.line()

@@ -4,13 +4,7 @@
 import { z } from 'zod'
 import type { Incident } from '#ctld/discovery/document.ts'
 import type { Pending, WaitingMail } from '#ctld/snapshot.ts'
-import type {
-  ClusterEvent,
-  Deployment,
-  IncidentKind,
-  Instance,
-  Service,
-} from '#shared/model.ts'
+import type { ClusterEvent, Deployment, IncidentKind, Instance, Service } from '#shared/model.ts'
 import { at, count, members, type Same } from './answer-parts.ts'
 import {
   deploymentAnswer,
@@ -24,6 +18,7 @@ import {
 export const acceptedAnswer = z.strictObject({
   deployment_id: z.string(),
   deployment: deploymentAnswer,
+  hints: z.array(z.string()).describe('What whoever deploys should know, though nothing is wrong'),
 })
 
 export const pendingAnswer = z.strictObject({ service: z.string(), count, why: z.string() })

@@ -86,12 +86,12 @@ export const acceptedSpec: AnswerSpec = {
   headers: ['location'],
 }
 
-export function accepted(result: CommandResult): Answer {
+export function accepted(result: CommandResult, hints: string[] = []): Answer {
   const deployment = deploymentOf(result)
   return {
     status: 202,
     headers: { location: `/v1/deployments/${deployment.id}` },
-    body: { deployment_id: deployment.id, deployment },
+    body: { deployment_id: deployment.id, deployment, hints },
   }
 }
 

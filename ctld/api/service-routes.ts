@@ -1,6 +1,7 @@
 // Routes of services: deploy (M05, M21, Q12), scale, stop, start, remove, and reading them.
 
 import { z } from 'zod'
+import { hintsOf } from '#shared/check-rules.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
 import { type Problem, TucanoError } from '#shared/errors.ts'
 import { integer } from '#shared/fields.ts'
@@ -25,6 +26,12 @@ const listAnswer = z.strictObject({
   services: z.array(serviceSummaryAnswer),
   pending: z.array(pendingAnswer),
 })
+
+const actions = {
+  stop: 'Stops all its instances',
+  start: 'Starts a stopped service',
+  restart: 'Replaces all its instances, with the secrets as they are now',
+}
 
 export function serviceRoutes(context: ApiContext): Route[] {
   return [...readRoutes(context), ...changeRoutes(context)]
@@ -74,7 +81,7 @@ function changeRoutes(context: ApiContext): Route[] {
       async handle({ body }) {
         const config = checkConfig(body.config)
         await requireImage(context, config)
-        return accepted(await ctld.submit({ kind: 'deploy', config }))
+        return accepted(await ctld.submit({ kind: 'deploy', config }), hintsOf(config))
       },
     }),
     route({
@@ -94,11 +101,11 @@ function changeRoutes(context: ApiContext): Route[] {
           }),
         ),
     }),
-    ...(['stop', 'start'] as const).map((kind) =>
+    ...(['stop', 'start', 'restart'] as const).map((kind) =>
       route({
         method: 'POST',
         path: `/v1/services/:name/${kind}`,
-        summary: kind === 'stop' ? 'Stops all its instances' : 'Starts a stopped service',
+        summary: actions[kind],
         access: ADMIN,
         params: nameParams,
         answers: { 202: acceptedSpec },

@@ -53,6 +53,7 @@ test('deploy uploads, follows each instance, and says where it runs and how to r
   const { code, out, err } = await running.done
   expect(code).toBe(0)
   expect(err).toContain('uploaded')
+  expect(err).toContain('hint: api: no check is configured')
   expect(err).toMatch(/w2 +\S+ +healthy, port 20001/)
   expect(err).toContain('api runs: 2 of 2 running')
   expect(out).toMatch(/^INSTANCE/)

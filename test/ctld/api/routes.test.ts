@@ -13,9 +13,20 @@ test('Q12: a deploy is answered at once with its deployment', async () => {
   expect(answer.json()).toEqual({
     deployment_id: 'd-2',
     deployment: aDeployment({ id: 'd-2', state: 'deploying' }),
+    hints: [expect.stringMatching(/^no check is configured: .* add health.path/)],
   })
   expect(answer.headers.location).toBe('/v1/deployments/d-2')
   expect(ctld.commands).toEqual([{ kind: 'deploy', config: aConfig() }])
+})
+
+test.each([
+  { health: { path: '/health' } },
+  { checks: { readiness: { tcp: true } } },
+  { checks: { liveness: { command: ['bin/check'] } } },
+])('a deploy with a check of its own gets no hint: %j', async (keys) => {
+  const { ask } = createTestApi()
+  const answer = await ask('POST', '/v1/services', { body: { config: aConfig(keys) } })
+  expect(answer.json().hints).toEqual([])
 })
 
 test('M21: a deploy without its image is refused with a hint, and nothing is submitted', async () => {
