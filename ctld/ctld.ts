@@ -14,6 +14,7 @@ import {
 } from './agent-manager/agent-manager.ts'
 import type { Command, CommandResult } from './commands.ts'
 import { createOrders } from './deployer/deployer.ts'
+import { fileReceipts, holdTrials, trialsOf } from './deployer/verdicts.ts'
 import { foldConfig } from './discovery/fold-command.ts'
 import { foldDeaths, foldTopology } from './discovery/fold-node.ts'
 import { foldReport } from './discovery/fold-report.ts'
@@ -26,6 +27,7 @@ import { createWorld, factsOf, setFacts, tellNews, type World } from './discover
 import { createEffects } from './effects.ts'
 import { type Copy, createForesight } from './foresight.ts'
 import { type Answer, createInbox, type Inbound } from './inbox.ts'
+import { createMeter } from './meter/meter.ts'
 import { deployAndMove, holdUpsOf, rebalancePlan } from './moves.ts'
 import { createNotifier } from './notifier/notifier.ts'
 import type { Boot, CtldPorts } from './ports.ts'
@@ -58,6 +60,11 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     dataPlane: ports.dataPlane,
     log,
     onObservation: (observation) => inbox.put({ kind: 'observed', observation }),
+  })
+  const meter = createMeter({
+    dataPlane: ports.dataPlane,
+    log,
+    onCounted: (counters) => inbox.put({ kind: 'counted', counters }),
   })
   const copy = () => asked<Copy>((answer) => ({ kind: 'copied', answer }))
   const foresee = createForesight({ clock, copy })
@@ -131,8 +138,9 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     changed()
     answers.tell()
     const retryAt = keeper.degraded() === null ? Infinity : now + DEGRADED_RETRY_MS
+    const meterAt = meter.ask(trialsOf(world).length > 0, now)
     lastStepAt = time()
-    return Math.min(decided.wakeAt, retryAt, now + sweepMs(world)) - startWall
+    return Math.min(decided.wakeAt, retryAt, meterAt, now + sweepMs(world)) - startWall
   }
 
   function notePause(known: World, now: number): void {
@@ -162,6 +170,9 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       case 'observed':
         traffic.note(known, event.observation, now)
         return
+      case 'counted':
+        meter.note(known, trialsOf(known), event.counters, now)
+        return
       case 'mailed':
         notifier.mailResult(event.id, event.error, now)
         return
@@ -179,12 +190,15 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
   function decide(known: World, now: number, isDurable: boolean) {
     const watched = watchWorkers(known, now)
     const openAt = endPauses(known, now)
+    // A way back is declared: it has to be on disk before it is gone.
+    const judgedAt = isDurable ? holdTrials(known, { newId, meter }, now) : Infinity
     const of = () => `${factsVersion(known)} ${isDurable}`
     if (planned === undefined || planned.of !== of() || planned.wakeAt <= now) {
       const deployed = deployAndMove(known, { newId, routed: traffic.routed, isDurable }, now)
       pending = deployed.pending
       planned = { of: of(), wakeAt: deployed.wakeAt }
     }
+    fileReceipts(known, meter)
     foldTopology(known, now)
     tellOfMissingWorkers(known, pending, now)
     const spareAt = spareWatch.watch(known, factsVersion(known), now)
@@ -195,7 +209,8 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       const { incidents, outbox } = notifier.state()
       setFacts(known, { incidents, outbox })
     }
-    const wakeAt = Math.min(watched.wakeAt, planned.wakeAt, mails.wakeAt, openAt, spareAt)
+    const ownAt = [watched.wakeAt, planned.wakeAt, mails.wakeAt]
+    const wakeAt = Math.min(...ownAt, openAt, spareAt, judgedAt)
     return { errands: watched.errands, sends: mails.sends, wakeAt }
   }
 

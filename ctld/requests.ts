@@ -4,12 +4,16 @@
 import type { ControllerConfig } from '#shared/configuration.ts'
 import { messageOf, TucanoError } from '#shared/errors.ts'
 import type { Ids, Log } from '#shared/ports.ts'
+import type { CommandResult } from './commands.ts'
 import { foldCommand, foldConfig, refuseStale } from './discovery/fold-command.ts'
+import { referencedVersions, refuseWhileUsed, secretViews } from './discovery/fold-secrets.ts'
 import type { Keeper } from './discovery/keeper.ts'
-import { factsOf, type World } from './discovery/world.ts'
+import { factsOf, tellNews, type World } from './discovery/world.ts'
 import type { Request } from './inbox.ts'
+import { foldRebalanceCommand, refuseDrain } from './moves.ts'
 import type { Notifier } from './notifier/notifier.ts'
-import type { Boot } from './ports.ts'
+import type { Boot, Secrets } from './ports.ts'
+import { newestVersions } from './secrets/secrets.ts'
 
 export type Taken = {
   /** The commit is done: says so to those who asked. */
@@ -28,8 +32,9 @@ export function createRequests(ports: {
   boot: Boot
   notifier: Notifier
   keeper: Keeper
+  secrets: Secrets
 }): Requests {
-  const { ids, log, boot, notifier, keeper } = ports
+  const { ids, log, boot, notifier, keeper, secrets } = ports
   const newId = () => ids.next()
 
   async function take(world: World, requests: readonly Request[], now: number): Promise<Taken> {
@@ -90,9 +95,47 @@ export function createRequests(ports: {
         boot.applied(config)
         return result
       }
+      case 'put_secret':
+        return putSecret(world, command, now)
+      case 'remove_secret':
+        return removeSecret(world, command.name, now)
+      case 'rebalance':
+      case 'stop_rebalance':
+        return foldRebalanceCommand(world, command, newId, now)
+      case 'drain':
+        refuseDrain(world, command, now)
+        return foldCommand(world, { command, newId }, now)
       default:
         return foldCommand(world, { command, newId }, now)
     }
+  }
+
+  async function putSecret(
+    world: World,
+    { name, value }: { name: string; value: string },
+    now: number,
+  ): Promise<CommandResult> {
+    const referenced = referencedVersions(world, name)
+    const { version, isNew } = await secrets.set({ name, value, referenced }, now)
+    world.secrets = newestVersions(secrets)
+    if (isNew) tellNews(world, now, 'secret.set', 'secret set', { secret: name, version })
+    const [view] = secretViews(
+      world,
+      secrets.list().filter((one) => one.name === name),
+    )
+    if (view === undefined) throw new Error('a secret was set and is not there')
+    return { secret: { ...view, isNew } }
+  }
+
+  async function removeSecret(world: World, name: string, now: number): Promise<CommandResult> {
+    if (!world.secrets.has(name)) {
+      throw new TucanoError('not_found', `there is no secret ${name}; see tucano secret ls`)
+    }
+    refuseWhileUsed(world, name)
+    await secrets.remove(name)
+    world.secrets = newestVersions(secrets)
+    tellNews(world, now, 'secret.removed', 'secret removed', { secret: name })
+    return {}
   }
 
   /** The configuration's file was written before the commit that failed. */

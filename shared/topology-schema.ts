@@ -173,6 +173,20 @@ const health = z.strictObject({
   ).default(defaults.health.reschedule_after),
 })
 
+const rebalance = z.strictObject({
+  automatic: describe(
+    z.boolean(),
+    'true: when a worker came back, instances are spread anew by themselves, one at a time.',
+  ).default(defaults.rebalance.automatic),
+  after: describe(
+    duration('0s', '7d'),
+    'Automatic: time from the return of a worker until then.',
+  ).default(defaults.rebalance.after),
+  pause: describe(duration('0s', '1d'), 'Automatic: time between two moves.').default(
+    defaults.rebalance.pause,
+  ),
+})
+
 export const topologySchema = z.strictObject({
   topology: describe(
     z.array(machine).min(1).max(MACHINES_MAX),
@@ -191,4 +205,5 @@ export const topologySchema = z.strictObject({
     'Where the controller keeps its state.',
   ).prefault({}),
   health: describe(health, 'When a node counts as suspect and as dead.').prefault({}),
+  rebalance: describe(rebalance, 'Moving instances to workers that came back.').prefault({}),
 })

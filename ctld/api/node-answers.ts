@@ -1,6 +1,8 @@
 // The shape of what the API answers of nodes, and of moving instances between them.
 
 import { z } from 'zod'
+import type { HoldUp } from '#ctld/deployer/drain.ts'
+import type { RebalancePlan } from '#ctld/deployer/rebalance.ts'
 import type { NodeView, Spare } from '#ctld/snapshot.ts'
 import type { Move, NodeDrain, NodeMetrics, NodeState, Rebalance } from '#shared/model.ts'
 import { isolationSchema } from '#shared/wire.ts'
@@ -95,6 +97,28 @@ export const rebalanceAnswer = z.strictObject({
   finishedAt: at.exactOptional(),
 })
 
+const planAnswer = z.strictObject({
+  moves: z.array(moveAnswer).describe('In this order, one at a time'),
+  staying: z
+    .array(z.strictObject({ service: z.string(), why: z.string() }))
+    .describe('Services that would be spread better and are not moved'),
+  isCut: z.boolean().describe('There may be more to move than one rebalance does'),
+})
+
+export const rebalanceStateAnswer = z.strictObject({
+  plan: planAnswer,
+  rebalance: rebalanceAnswer.nullable(),
+})
+
+const holdUpAnswer = z.strictObject({
+  instance: z.string(),
+  service: z.string(),
+  why: z.string(),
+  isStuck: z.boolean().describe('It stays until somebody does something about it'),
+})
+
+export const drainStateAnswer = z.strictObject({ node: nodeAnswer, holds: z.array(holdUpAnswer) })
+
 /** Fails to compile when a shape above no longer says what the model says. */
 export const sameAsModel: [
   Same<NodeMetrics, typeof metricsAnswer>,
@@ -103,4 +127,6 @@ export const sameAsModel: [
   Same<NodeDrain, typeof drainAnswer>,
   Same<Move, typeof moveAnswer>,
   Same<Rebalance, typeof rebalanceAnswer>,
-] = [true, true, true, true, true, true]
+  Same<RebalancePlan, typeof planAnswer>,
+  Same<HoldUp, typeof holdUpAnswer>,
+] = [true, true, true, true, true, true, true, true]

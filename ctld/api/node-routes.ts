@@ -7,6 +7,7 @@ import { type Route, route } from '#shared/http-route.ts'
 import { createThrottle } from '#shared/throttle.ts'
 import { ackSchema, type Report, reportSchema, WIRE_BODY_BYTES_MAX } from '#shared/wire.ts'
 import { ADMIN, AGENT, type ApiContext, answer, nameParams, nodeOf, ok } from './context.ts'
+import { moveRoutes } from './move-routes.ts'
 import { frozenAnswer, nodeAnswer, spareAnswer } from './node-answers.ts'
 
 const REFUSAL_LOG_MS = 10_000
@@ -43,23 +44,7 @@ export function nodeRoutes(context: ApiContext): Route[] {
       answers: { 200: answer('The node', nodeAnswer) },
       handle: ({ params }) => ok(nodeOf(ctld.snapshot(), params.name)),
     }),
-    ...(['drain', 'undrain'] as const).map((kind) =>
-      route({
-        method: 'POST',
-        path: `/v1/nodes/:name/${kind}`,
-        summary:
-          kind === 'drain'
-            ? 'Moves its instances elsewhere and places no other on it'
-            : 'Lets it have instances again',
-        access: ADMIN,
-        params: nameParams,
-        answers: { 200: answer('The node', nodeAnswer) },
-        async handle({ params }) {
-          await ctld.submit({ kind, node: params.name })
-          return ok(nodeOf(ctld.snapshot(), params.name))
-        },
-      }),
-    ),
+    ...moveRoutes(context),
     route({
       method: 'POST',
       path: '/v1/unfreeze',

@@ -6,6 +6,7 @@ import { isCurrent, programOf } from '#ctld/revision.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Deployment, Instance, Service } from '#shared/model.ts'
 import { isSettled } from './deployment.ts'
+import { pinnedBecause } from './pinned.ts'
 import type { Facts, NodeFact } from './reconcile.ts'
 
 export type Pools = {
@@ -47,8 +48,8 @@ export function poolsOf(
   const isWarm = (instance: Instance) =>
     !hasPlace(instance) && keepsWarm(service, instance, { nodes, deployment })
   return {
-    current: declared.filter((instance) => mayStay(instance, nodes)),
-    moving: declared.filter((instance) => !mayStay(instance, nodes)),
+    current: declared.filter((instance) => mayStay(service, instance, nodes)),
+    moving: declared.filter((instance) => !mayStay(service, instance, nodes)),
     outdated: others.filter((instance) => !isWarm(instance)),
     warm: others.filter(isWarm),
     ending: mine.filter(({ state }) => state === 'terminating' || state === 'pre_terminating'),
@@ -60,10 +61,12 @@ export function poolsOf(
   }
 }
 
-/** Its worker is to be emptied, or it is to change its worker. */
-export function mayStay(instance: Instance, nodes: Context['nodes']): boolean {
+/** Unless its worker is to be emptied, or it is to change its worker. */
+export function mayStay(service: Service, instance: Instance, nodes: Context['nodes']): boolean {
   const node = nodes.get(instance.node)
-  return node !== undefined && !node.drained && instance.leaving === undefined
+  if (node === undefined || instance.leaving !== undefined) return false
+  if (!node.drained) return true
+  return pinnedBecause(service) !== undefined && node.forcedUntil === undefined
 }
 
 /** After a switch the last good ones run on until it is known whether the new ones are good. */
@@ -75,7 +78,7 @@ export function keepsWarm(
   if (service.config.update.strategy !== 'blue_green' || instance.state !== 'started') return false
   if (deployment === undefined || isSettled(deployment)) return false
   const good = service.goodRevision
-  if (good === undefined || !mayStay(instance, nodes)) return false
+  if (good === undefined || !mayStay(service, instance, nodes)) return false
   return programOf(service, good) === programOf(service, instance.revision)
 }
 

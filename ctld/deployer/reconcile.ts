@@ -8,6 +8,7 @@ import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Deployment, Instance, Rollout, Service } from '#shared/model.ts'
 import { boardOf } from './board.ts'
+import { evictionsOf } from './drain.ts'
 import { type Fits, gapOf } from './gap.ts'
 import type { Need } from './need.ts'
 import { type Placed, place, placeOn } from './place.ts'
@@ -72,11 +73,13 @@ export function reconcile(facts: Facts, now: number): Plan {
   })
   const placed = isHeld ? held(needs, facts.cursor) : placeOn(board, needs, facts.cursor)
   const stops = stopsOf(facts, now)
+  const evicted = evictionsOf(facts, now)
   const after = isHeld ? [] : gaps.map((gap) => gap.whenPlaced(placed, fitsIn(facts)))
   return {
     actions: [
       ...gaps.flatMap((gap) => gap.actions),
       ...orphansOf(facts),
+      ...evicted.actions,
       ...stops.actions,
       ...retries.flatMap((retry) => retry.actions),
       ...placed.placements.map(placeAction),
@@ -89,6 +92,7 @@ export function reconcile(facts: Facts, now: number): Plan {
     wakeAt: Math.min(
       isHeld ? facts.placeFrom : Infinity,
       stops.wakeAt,
+      evicted.wakeAt,
       ...gaps.map((gap) => gap.wakeAt),
       ...retries.map((retry) => retry.wakeAt),
     ),

@@ -10,6 +10,10 @@ export type NodeFact = {
   name: string
   state: NodeState
   drained: boolean
+  /** It gets no new instance; those that it has stay. */
+  cordoned: boolean
+  /** Drained with what is sticky, and from this wall instant on what is left there is stopped. */
+  forcedUntil: number | undefined
   /** Wall instant of its confirmed death, while it is reviving or dead. */
   downAt: number | undefined
   labels: Readonly<Record<string, string>>
@@ -65,6 +69,7 @@ export function seatsOf(facts: {
 
 function closedBecause(node: NodeFact): string | undefined {
   if (node.drained) return 'is drained'
+  if (node.cordoned) return 'is cordoned'
   switch (node.state) {
     case 'alive':
       return undefined

@@ -105,7 +105,8 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     outbox: document?.outbox ?? [],
   })
   for (const service of document?.services ?? []) {
-    tables.services.put(service.name, { ...service, traffic: timelyTraffic(service.traffic, now) })
+    const traffic = timelyTraffic(service.traffic, now)
+    tables.services.put(service.name, { ...withGood(service, loaded), traffic })
   }
   for (const deployment of loaded.deployments) tables.deployments.put(deployment.id, deployment)
   for (const service of document?.services ?? []) {
@@ -138,6 +139,13 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     world.seen.set(mark.name, { ...seen, wasSeen, downAt: isDown(mark) ? now : undefined })
   }
   return world
+}
+
+/** Before revisions were marked as good, one whose deployment had come to a good end was. */
+function withGood(service: Service, { deployments }: Loaded): Service {
+  const { goodRevision, deployment: last, revision } = service
+  const isGood = deployments.some(({ id, state }) => id === last && state === 'complete_running')
+  return goodRevision === undefined && isGood ? { ...service, goodRevision: revision } : service
 }
 
 /** Confirmed dead, whether or not it is being restarted. */

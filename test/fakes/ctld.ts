@@ -66,6 +66,14 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
       if (fake.failWith !== undefined) throw fake.failWith
       return fake.forecast
     },
+    rebalancePlan: async () => ({
+      moves: [{ instance: 'i-1', service: 'api', from: 'w1', to: 'w2', why: '2 on w1, 0 on w2' }],
+      staying: [{ service: 'db', why: 'it is sticky' }],
+      isCut: false,
+    }),
+    holdUps: async () => [
+      { instance: 'i-1', service: 'api', why: 'it waits for its turn', isStuck: false },
+    ],
     snapshot: () => snapshot,
     events: async (after, limit) =>
       fake.history.filter(({ cursor }) => cursor > after).slice(0, limit),
@@ -101,7 +109,7 @@ function resultOf(command: Command, snapshot: Snapshot): CommandResult {
   }
   if (command.kind === 'remove_secret') return {}
   if (command.kind === 'test_alert') return { mail: { id: 'mail-1' } }
-  if (['drain', 'undrain', 'unfreeze'].includes(command.kind)) return {}
+  if (/cordon|drain|unfreeze|rebalance/.test(command.kind)) return {}
   return { deployment: aDeployment({ id: 'd-2', state: 'deploying' }) }
 }
 
