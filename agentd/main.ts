@@ -18,9 +18,12 @@ import { createAgentApi } from './api/server.io.ts'
 import { createControllerClient, reportTimeoutMs } from './controller-client.io.ts'
 import { openImageEdges } from './images/image-edges.io.ts'
 import { createImages } from './images/images.ts'
+import { openBox } from './isolation/box.io.ts'
 import { createSensors } from './monitor/sensors.io.ts'
 import { openNotebook } from './notebook.io.ts'
+import { agentTagOf } from './runner/launch.io.ts'
 import { createPrograms } from './runner/programs.io.ts'
+import { openMemoryFolder, openVault } from './secrets/memory-folder.io.ts'
 
 /** How long requests in flight may take to end when the agent stops. */
 const CLOSE_MS = 1_000
@@ -72,11 +75,16 @@ async function serve(given: {
   await using opened = new AsyncDisposableStack()
   opened.use(await lockFolder({ folder: dataFolder, daemon: 'agent' }, machineClock))
   const notebook = await openNotebook(join(dataFolder, 'notebook'))
-  const programs = opened.use(createPrograms({ dataFolder, host, log }))
+  const memory = await openMemoryFolder({ dataFolder, tag: agentTagOf(dataFolder) })
+  if (!memory.isMemory) log.warn({ folder: memory.path }, 'no shared memory for secrets')
+  const secretsFolder = memory.path
+  const box = opened.use(await openBox({ dataFolder, user: config.isolation.user, log }))
+  const programs = opened.use(createPrograms({ dataFolder, host, log, box, secretsFolder }))
   const edges = await openImageEdges({
     folder: join(dataFolder, 'images'),
     controller,
     token: () => token,
+    box,
   })
   const images = opened.use(createImages({ clock: machineClock, log, ...edges }))
   const agentd = createAgentd(
@@ -90,6 +98,7 @@ async function serve(given: {
       programs,
       images,
       sensors: createSensors(dataFolder),
+      vault: openVault(memory),
     },
     {
       name,

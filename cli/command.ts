@@ -2,6 +2,7 @@
 // commands.ts; help, usage errors and parsing are made from it.
 
 import type { Client } from './client.ts'
+import type { Input } from './read-value.ts'
 import type { Screen } from './screen.ts'
 
 export type OptionSpec = {
@@ -34,6 +35,8 @@ export type Context = {
   flags: Flags
   screen: Screen
   env: NodeJS.ProcessEnv
+  /** Standard input. */
+  input: Input
   /** The folder that relative paths start at. */
   folder: string
   /** Wall clock, milliseconds since 1970. */

@@ -14,9 +14,11 @@ import { nodes } from './nodes.ts'
 import { pause } from './pause.ts'
 import { plan } from './plan.ts'
 import { ps } from './ps.ts'
+import { restart } from './restart.ts'
 import { resume } from './resume.ts'
 import { rm } from './rm.ts'
 import { scale } from './scale.ts'
+import { secret } from './secret.ts'
 import { services } from './services.ts'
 import { show } from './show.ts'
 import { simulate } from './simulate.ts'
@@ -40,10 +42,12 @@ export const commands: readonly Command[] = [
   scale,
   stop,
   start,
+  restart,
   pause,
   resume,
   maintenance,
   rm,
+  secret,
   drain,
   undrain,
   unfreeze,

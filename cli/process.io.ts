@@ -22,6 +22,7 @@ export async function runProcess(): Promise<void> {
     out: process.stdout,
     err: process.stderr,
     env: process.env,
+    input: process.stdin,
     folder: process.cwd(),
     now: Date.now,
     signal: ending.signal,

@@ -9,9 +9,10 @@ import { Interrupted } from './command.ts'
 /** What is needed of the process's standard input. */
 export type Input = Readable & { isTTY?: boolean; setRawMode?(isRaw: boolean): unknown }
 
-const END = /[\r\n\u0004]/
+/** What keys send: Enter as either of two, Ctrl-D, Ctrl-C, and Backspace as either of two. */
+const ENDS = ['\r', '\n', '\u0004']
 const INTERRUPT = '\u0003'
-const ERASE = /[^\b\u007f][\b\u007f]|[\b\u007f]/u
+const ERASES = ['\b', '\u007f']
 
 /** All that is piped in, without one line break at its end unless `isExact`. */
 export async function readPiped(
@@ -39,13 +40,12 @@ export async function readTyped(input: Input, signal: AbortSignal): Promise<stri
       typed = Buffer.concat([typed, chunk])
       if (typed.includes(INTERRUPT)) throw new Interrupted()
       if (typed.length > SECRET_BYTES_MAX + 2) throw tooLong()
-      return !END.test(typed.toString('latin1'))
+      return !ENDS.some((end) => typed.includes(end))
     })
   } finally {
     input.setRawMode?.(false)
   }
-  const [line = ''] = textOf(typed).split(END)
-  return checked(erased(line))
+  return checked(lineOf(textOf(typed)))
 }
 
 async function reading(
@@ -65,9 +65,14 @@ async function reading(
   }
 }
 
-function erased(line: string): string {
-  const shorter = line.replace(ERASE, '')
-  return shorter === line ? line : erased(shorter)
+function lineOf(typed: string): string {
+  const line: string[] = []
+  for (const character of typed) {
+    if (ENDS.includes(character)) break
+    if (ERASES.includes(character)) line.pop()
+    else line.push(character)
+  }
+  return line.join('')
 }
 
 function checked(value: string): string {

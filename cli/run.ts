@@ -7,12 +7,14 @@ import { createClient } from './client.io.ts'
 import { type Command, type Context, EXIT_INTERRUPTED, Interrupted } from './command.ts'
 import { failureText } from './failure.ts'
 import { findController } from './find-controller.io.ts'
+import type { Input } from './read-value.ts'
 import { createScreen, type Sink } from './screen.ts'
 
 export type World = {
   out: Sink
   err: Sink
   env: NodeJS.ProcessEnv
+  input: Input
   folder: string
   now: () => number
   signal: AbortSignal
@@ -25,7 +27,7 @@ export async function run(
 ): Promise<number> {
   try {
     const { command, words, flags } = parseCall(argv, commands)
-    const { out, err, env, folder, now, signal } = world
+    const { out, err, env, input, folder, now, signal } = world
     const screen = createScreen({
       out,
       err,
@@ -38,6 +40,7 @@ export async function run(
       flags,
       screen,
       env,
+      input,
       folder,
       now,
       signal,

@@ -11,6 +11,7 @@ import type { Keeper } from './discovery/keeper.ts'
 import { factsOf, type News, type World, workersOf } from './discovery/world.ts'
 import type { Inbound, Inbox } from './inbox.ts'
 import type { CtldPorts } from './ports.ts'
+import { valuesFor } from './secrets/secrets.ts'
 
 const ORDERS_UNDER_WAY_MAX = 64
 
@@ -68,7 +69,14 @@ export function createEffects(
     const assignment = orders.of(report.node)
     const generation = assignment?.generation ?? 0
     const obeys = report.epoch === epoch && report.generation === generation
-    return { epoch, generation, ...(obeys || assignment === undefined ? {} : { assignment }) }
+    if (obeys || assignment === undefined) return { epoch, generation }
+    return { epoch, generation, assignment: withSecrets(assignment) }
+  }
+
+  /** Only in what leaves for the agent: the orders themselves are kept without values. */
+  function withSecrets(assignment: Assignment): Assignment {
+    const values = valuesFor(ports.secrets, assignment.instances)
+    return values.length === 0 ? assignment : { ...assignment, secrets: values }
   }
 
   /** One try for each change; what does not arrive goes with the answer to the next report. */
@@ -78,7 +86,7 @@ export function createEffects(
     const mark = `${assignment.node} ${assignment.generation}`
     underWay.add(mark)
     ports.agents
-      .order(machine, assignment)
+      .order(machine, withSecrets(assignment))
       .then(
         (answer) => inbox.put({ kind: 'ordered', node: assignment.node, answer }),
         (error: unknown) =>

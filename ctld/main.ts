@@ -26,6 +26,7 @@ import { openStore } from './discovery/store.io.ts'
 import { openImageStore } from './images/image-store.io.ts'
 import { createMailer, createSilentMailer } from './notifier/mailer.io.ts'
 import type { Mailer } from './ports.ts'
+import { openSecretsIn } from './secrets/open-secrets.io.ts'
 import type { Ctld } from './snapshot.ts'
 
 const HELP = `tucano_ctld: the controller of a Tucano cluster
@@ -142,6 +143,7 @@ async function openEdges(given: Given, opened: AsyncDisposableStack) {
     agent: await readOrMakeToken(config.api.agent_token),
     images: await openImageStore({ folder: join(config.store.folder, 'images'), log }),
     mailer: await createChangingMailer(config, log),
+    secrets: await openSecretsIn(config.store.folder),
     dataPlane: createDataPlaneClient({
       folder: join(config.store.folder, 'balancer'),
       settings: balancerSettings(config),
@@ -155,7 +157,7 @@ async function openEdges(given: Given, opened: AsyncDisposableStack) {
 }
 
 function ctldOn(edges: Edges, { file, text, config, log }: Given): Ctld {
-  const { store, agent, mailer, dataPlane } = edges
+  const { store, agent, mailer, dataPlane, secrets } = edges
   return createCtld(
     {
       clock: machineClock,
@@ -167,6 +169,7 @@ function ctldOn(edges: Edges, { file, text, config, log }: Given): Ctld {
       machines: createMachines(),
       dataPlane,
       mailer,
+      secrets,
     },
     {
       text,

@@ -7,7 +7,7 @@ import { jsonErrorOffset } from './json-syntax.ts'
 
 export const DOCUMENT_BYTES_MAX = 64 * 1024
 export const DEPTH_MAX = 32
-export const PROBLEMS_MAX = 100
+export const PROBLEMS_MAX = 200
 
 export type Path = readonly (string | number)[]
 export type Position = { line: number; column: number }

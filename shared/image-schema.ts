@@ -45,16 +45,17 @@ const environmentValue = z
     secret: true,
   })
 
+/** A variable that a user may name. */
+export function freeVariable() {
+  return environmentVariable()
+    .refine((key) => !reservedVariable.test(key))
+    .meta({
+      expected: 'the name of a variable like LOG_LEVEL (PORT and TUCANO_* are given by the agent)',
+    })
+}
+
 export const env = z
-  .record(
-    environmentVariable()
-      .refine((key) => !reservedVariable.test(key))
-      .meta({
-        expected:
-          'the name of a variable like LOG_LEVEL (PORT and TUCANO_* are given by the agent)',
-      }),
-    environmentValue,
-  )
+  .record(freeVariable(), environmentValue)
   .refine(
     (values) =>
       Object.keys(values).length <= ENV_COUNT_MAX && environmentBytes(values) <= ENV_BYTES_MAX,

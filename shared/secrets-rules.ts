@@ -5,22 +5,24 @@ import { itemsOf, partOf, textAt } from './loose.ts'
 import type { Fault } from './schema.ts'
 
 export function secretsFaults(data: unknown): Fault[] {
-  const secrets = entriesOf(partOf(data, 'secrets'))
-  const taken = { variable: new Set(entriesOf(partOf(data, 'env')).map(([name]) => name)) }
-  const given = { variable: taken.variable, file: new Set<string>() }
-  return secrets.flatMap(([name, delivery]) => {
+  const given = {
+    variable: new Set(entriesOf(partOf(data, 'env')).map(([name]) => name)),
+    file: new Set<string>(),
+  }
+  return entriesOf(partOf(data, 'secrets')).flatMap(([name, delivery]) => {
     const path = ['secrets', name]
-    const isMapping = typeof delivery === 'object' && delivery !== null && !Array.isArray(delivery)
-    if (!isMapping) return []
+    // What is no mapping is a fault of its own.
+    if (!isMapping(delivery)) return []
     if (partOf(delivery, 'variable') === undefined && partOf(delivery, 'file') === undefined) {
       return [{ path, what: 'expected one of variable or file: how the program gets it' }]
     }
     return (['variable', 'file'] as const).flatMap((way) => {
       const as = textAt(delivery, way)
-      if (as === undefined) return []
-      if (given[way].has(as)) return [{ path: [...path, way], what: `given twice: ${as}` }]
-      given[way].add(as)
-      return []
+      if (as === undefined || !given[way].has(as)) {
+        if (as !== undefined) given[way].add(as)
+        return []
+      }
+      return [{ path: [...path, way], what: `given twice: ${as}` }]
     })
   })
 }
@@ -44,17 +46,20 @@ export function withVolumeDefaults(data: unknown): unknown {
   const strategy = partOf(update, 'strategy')
   const overlaps = strategy === 'blue_green' || strategy === 'canary'
   const saysSurge = partOf(update, 'max_surge') !== undefined
-  const sticky = partOf(data, 'sticky') ?? {}
-  const isMapping = typeof sticky === 'object' && !Array.isArray(sticky)
+  const given = partOf(data, 'sticky')
+  const sticky = given === undefined ? {} : given
   return {
     max_per_node: 1,
     ...(overlaps || saysSurge ? {} : { exclusive: true }),
     ...(data as Record<string, unknown>),
-    ...(isMapping ? { sticky: { node: true, ...sticky } } : {}),
+    ...(isMapping(sticky) ? { sticky: { node: true, ...sticky } } : {}),
   }
 }
 
 function entriesOf(value: unknown): [string, unknown][] {
-  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isMapping ? Object.entries(value) : []
+  return isMapping(value) ? Object.entries(value) : []
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -8,8 +8,9 @@ const expected = 'true, or a mapping with cookie, node or both'
 const stays = z
   .strictObject({
     node: describe(
-      z.literal(true),
+      z.boolean(),
       'An instance is never moved to another node: it waits for its own, and you are told.',
+      { fallback: '`true` with volumes' },
     ).exactOptional(),
     cookie: describe(
       headerToken(),

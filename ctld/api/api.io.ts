@@ -19,6 +19,7 @@ import { instanceRoutes } from './instance-routes.ts'
 import { nodeRoutes } from './node-routes.ts'
 import { openApiOf } from './openapi.ts'
 import { passThrough } from './pass-through.io.ts'
+import { secretRoutes } from './secret-routes.ts'
 import { serviceRoutes } from './service-routes.ts'
 
 export type ApiOptions = {
@@ -64,6 +65,7 @@ export function apiRoutes(context: ApiContext): Route[] {
     ...clusterRoutes(context),
     ...serviceRoutes(context),
     ...foresightRoutes(context),
+    ...secretRoutes(context),
     ...balancerRoutes(context),
     ...instanceRoutes(context),
     ...nodeRoutes(context),

@@ -101,6 +101,7 @@ export const serviceAnswer = z.strictObject({
   revisions: z.array(serviceRevision),
   goodRevision: z.int().min(1).optional(),
   rollout: z.strictObject({ since: at, step: count, percent: z.int() }).optional(),
+  homes: z.array(z.string()).optional(),
   desired: members<Service['desired']>({
     running: 'running',
     stopped: 'stopped',
@@ -124,8 +125,26 @@ const deploymentState = members<DeploymentState>({
   complete_termination: 'complete_termination',
   incomplete_termination: 'incomplete_termination',
   superseded: 'superseded',
+  watching: 'watching',
   reverted: 'reverted',
 })
+
+const figuresAnswer = z.strictObject({
+  requests: count,
+  failed: count.describe('With 5xx, or not to the end'),
+  p99Ms: z.number().nullable().describe('Until the first byte of the answer; null: no request'),
+})
+
+const receiptAnswer = z
+  .strictObject({
+    before: figuresAnswer.describe('In the minute before it'),
+    during: figuresAnswer.describe('Until it had taken the last place, or was given up'),
+    after: figuresAnswer.describe('While it was watched'),
+    programs: z
+      .array(figuresAnswer.extend({ program: z.int().min(1) }))
+      .describe('Since it began, by the revision at which the program appeared'),
+  })
+  .describe('What the balancer counted around it')
 
 export const deploymentAnswer = z.strictObject({
   id: z.string(),
@@ -148,4 +167,7 @@ export const deploymentAnswer = z.strictObject({
   failure: failureAnswer.extend({ instance: z.string(), node: z.string() }).optional(),
   revertedBy: z.string().optional(),
   revertOf: z.string().optional(),
+  progress: z.strictObject({ reached: z.int(), at }).optional(),
+  watchSince: at.optional(),
+  receipt: receiptAnswer.optional(),
 })

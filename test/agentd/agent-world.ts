@@ -90,6 +90,7 @@ export function createAgentWorld(options: { behave?: (start: Start) => Behaviour
         notebook: notebook.open(),
         programs: machine.open('agent'),
         images,
+        vault: notebook.vault,
         sensors: {
           sample: async () => ({
             cpu: 0.5,
@@ -145,6 +146,7 @@ export function createAgentWorld(options: { behave?: (start: Start) => Behaviour
     reboot() {
       world.kill()
       machine.reboot()
+      notebook.vault.lose()
     },
     assign(instances: AssignedInstance[], generation: number, epoch = 1) {
       const assignment: Assignment = { node: 'w1', epoch, generation, instances }

@@ -7,10 +7,12 @@ import type { Store } from '#ctld/ports.ts'
 import type { Clock } from '#shared/ports.ts'
 import { createFakeDisk, type FakeDisk } from './disk.ts'
 import { createFakeRecords } from './records.ts'
+import { createFakeSecrets, type FakeSecrets } from './secrets.ts'
 
 export type FakeStorage = {
   disk: FakeDisk
   statePath: string
+  secrets: FakeSecrets
   /** The store of the next life. After kill or crash the former one's calls never settle. */
   open(): Store
   /** kill -9 of the controller. */
@@ -32,6 +34,7 @@ export function createFakeStorage(ports: {
 
   return {
     disk,
+    secrets: createFakeSecrets(),
     statePath: `${FOLDER}/${STATE_FILE}`,
     open: () =>
       joinStore({

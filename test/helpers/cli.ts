@@ -3,8 +3,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { commands } from '#cli/commands.ts'
+import type { Input } from '#cli/read-value.ts'
 import { run } from '#cli/run.ts'
 import type { ApiOptions } from '#ctld/api/api.io.ts'
 import type { Snapshot } from '#ctld/snapshot.ts'
@@ -23,7 +25,14 @@ export type TestCli = TestApi & {
   /** Runs a command line to its end. */
   tucano(...argv: string[]): Promise<Told>
   /** The same while it runs. */
-  begin(argv: string[], options?: { isTTY?: boolean; env?: NodeJS.ProcessEnv }): Running
+  begin(argv: string[], options?: RunOptions): Running
+}
+
+export type RunOptions = {
+  isTTY?: boolean
+  env?: NodeJS.ProcessEnv
+  /** What is piped in, or typed. */
+  input?: string | Uint8Array | Input
 }
 
 export type Running = {
@@ -55,11 +64,12 @@ export function writeContext(folder: string, controller: string, token = ADMIN_T
   writeFileSync(join(folder, 'context.json'), JSON.stringify(context))
 }
 
-export function runIn(
-  folder: string,
-  argv: string[],
-  options: { isTTY?: boolean; env?: NodeJS.ProcessEnv } = {},
-): Running {
+function inputOf({ input = '', isTTY = false }: RunOptions): Input {
+  if (typeof input !== 'string' && !(input instanceof Uint8Array)) return input
+  return Object.assign(Readable.from([Buffer.from(input)]), { isTTY })
+}
+
+export function runIn(folder: string, argv: string[], options: RunOptions = {}): Running {
   const ending = new AbortController()
   const told = { out: '', err: '' }
   const waiting = new Set<() => void>()
@@ -74,6 +84,7 @@ export function runIn(
     out: sink('out'),
     err: sink('err'),
     env: options.env ?? {},
+    input: inputOf(options),
     folder,
     now: () => NOW,
     signal: ending.signal,

@@ -31,7 +31,7 @@ export const exampleText = (file: string): string => readFileSync(file, 'utf8')
 
 /** The example with its commented keys in force: every key that there is. */
 export function fullExample(file: string): Data {
-  const text = exampleText(file).replace(/^( *)# ( *[a-z_]+:( .*)?)$/gm, '$1$2')
+  const text = exampleText(file).replace(/^( *)# ( *[a-z0-9_]+:( .*)?)$/gm, '$1$2')
   return readYaml(text, file).data as Data
 }
 

@@ -43,6 +43,7 @@ function valuesAt(value: unknown, path: readonly string[]): unknown[] {
   const [step, ...rest] = path
   if (step === undefined) return value === undefined ? [] : [value]
   const name = step.replace('[]', '')
+  if (name === '*') return Object.values(value ?? {}).flatMap((item) => valuesAt(item, rest))
   const child = (value as Record<string, unknown> | undefined)?.[name]
   const children = step.endsWith('[]') ? ((child ?? []) as unknown[]) : [child]
   return children.filter((item) => item !== undefined).flatMap((item) => valuesAt(item, rest))

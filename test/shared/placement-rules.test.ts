@@ -77,7 +77,7 @@ describe('sticky', () => {
     expect(completeServiceConfig(config)).toEqual(config)
   })
 
-  test.each(['false', 'node', '{ node: false }', '{}', '[]'])('%s is refused', (text) => {
+  test.each(['false', 'node', '{ node: 1 }', '{}', '[]'])('%s is refused', (text) => {
     expect(refusal(`sticky: ${text}`)).toMatch(/^service\.yaml:5:\d+ sticky/)
   })
 

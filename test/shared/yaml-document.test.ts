@@ -74,9 +74,9 @@ describe('refuses', () => {
   })
 })
 
-test('names every problem at once, at most a hundred', () => {
+test('names every problem at once, at most two hundred', () => {
   expect(refusal('a: 1\na: 2\n__proto__: 1\nb: &x 1\nc: *x\n').split('\n')).toHaveLength(3)
-  expect(refusal('a: 1\n'.repeat(1_000)).split('\n')).toHaveLength(100)
+  expect(refusal('a: 1\n'.repeat(1_000)).split('\n')).toHaveLength(200)
 })
 
 test('nine thousand keys take linear time', () => {

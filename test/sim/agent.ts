@@ -63,6 +63,7 @@ export function startAgent(world: SimWorld, host: AgentHost, sabotage: Sabotage 
         ...(sabotage === 'forgets its programs' ? { strays: async () => [] } : {}),
       },
       images: imagesOf(life, random, () => world.brokenImageShare),
+      vault: host.notebook.vault,
       sensors: { sample: async () => host.metrics },
     },
     {
@@ -94,6 +95,7 @@ export function killAgent(world: SimWorld, host: AgentHost, how: 'kill' | 'power
   if (how === 'kill') host.notebook.disk.kill()
   else {
     host.notebook.disk.crash(() => world.random.random())
+    host.notebook.vault.lose()
     host.machine.reboot()
   }
 }

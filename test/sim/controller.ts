@@ -69,6 +69,7 @@ export function startController(world: SimWorld, sabotage: Sabotage | undefined)
           ),
       },
       machines: { restart: (command) => life.guard(world.restart(command)) },
+      secrets: controller.storage.secrets,
       dataPlane: connectDataPlane(world, life, sabotage),
       mailer: {
         async send(mail) {
