@@ -61,16 +61,13 @@ const rules: readonly Rule[] = [
   {
     refuses: (spot, { demand }) => demand.memory > 0 && demand.memory > freeMemory(spot),
     why: (_, { demand }) => `too little memory is free (it needs ${sizeText(demand.memory)})`,
-    detail: (spot, { demand }) =>
-      `memory: ${sizeText(Math.max(freeMemory(spot), 0))} of ` +
-      `${sizeText(spot.seat.size?.memory ?? 0)} free, it needs ${sizeText(demand.memory)}`,
+    detail: (spot, need) => `${roomText(spot, need)[0]}, it needs ${sizeText(need.demand.memory)}`,
   },
   {
     refuses: (spot, { demand }) => demand.milliCpu > 0 && demand.milliCpu > freeMilliCpu(spot),
     why: (_, { demand }) => `too few cores are free (it needs ${demand.milliCpu / 1_000})`,
-    detail: (spot, { demand }) =>
-      `cores: ${Math.max(freeMilliCpu(spot), 0) / 1_000} of ` +
-      `${spot.seat.size?.cores ?? 0} free, it needs ${demand.milliCpu / 1_000}`,
+    detail: (spot, need) =>
+      `${roomText(spot, need).at(-1)}, it needs ${need.demand.milliCpu / 1_000}`,
   },
 ]
 
@@ -96,6 +93,15 @@ export function refusalsOf(board: Board, spot: Spot, need: Need): string[] {
   return rules
     .filter((rule) => rule.refuses(spot, need, copies))
     .map((rule) => rule.detail?.(spot, need) ?? rule.why(spot, need, copies))
+}
+
+/** What is free of that which it declares, in words. */
+export function roomText(spot: Spot, { demand }: Need): string[] {
+  const { size } = spot.seat
+  if (size === undefined) return []
+  const memory = `${sizeText(Math.max(freeMemory(spot), 0))} of ${sizeText(size.memory)} memory free`
+  const cores = `${Math.max(freeMilliCpu(spot), 0) / 1_000} of ${size.cores} cores free`
+  return [...(demand.memory > 0 ? [memory] : []), ...(demand.milliCpu > 0 ? [cores] : [])]
 }
 
 /** Workers that one sentence names; it tells how many more there are. */
