@@ -32,7 +32,7 @@ import { deployAndMove, holdUpsOf, rebalancePlan } from './moves.ts'
 import { createNotifier } from './notifier/notifier.ts'
 import type { Boot, CtldPorts } from './ports.ts'
 import { createRequests } from './requests.ts'
-import { newestVersions } from './secrets/secrets.ts'
+import { versionsOf } from './secrets/secrets.ts'
 import type { Ctld, Pending, Snapshot } from './snapshot.ts'
 import { createSpareWatch } from './spare-watch.ts'
 import { createTraffic } from './traffic.ts'
@@ -88,7 +88,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
     const { incidents, outbox } = factsOf(born)
     notifier.restore({ incidents, outbox })
     keeper.startAt(loaded.lastEventCursor)
-    born.secrets = newestVersions(secrets)
+    born.secrets = versionsOf(secrets)
     for (const notice of [...loaded.notices, ...secrets.notices]) {
       tellNotice(born, notice, now)
     }

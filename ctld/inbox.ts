@@ -4,6 +4,7 @@
 import type { ControllerConfig } from '#shared/configuration.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Ack, OrderAnswer, Report } from '#shared/wire.ts'
+import type { DataPlaneCounters } from './balancer/data-plane/counters.ts'
 import type { Command, CommandResult } from './commands.ts'
 import type { Copy } from './foresight.ts'
 import type { Observation } from './ports.ts'
@@ -28,6 +29,8 @@ export type Inbound =
   | { kind: 'restarted'; node: string; error: string | null }
   | { kind: 'ordered'; node: string; answer: OrderAnswer }
   | { kind: 'observed'; observation: Observation }
+  /** What the data plane counted; undefined: it did not answer. */
+  | { kind: 'counted'; counters: DataPlaneCounters | undefined }
   | { kind: 'copied'; answer: Answer<Copy> }
   | { kind: 'mailed'; id: string; error: string | null }
 

@@ -126,6 +126,7 @@ export type InstancePhase =
   | 'backoff'
   | 'stopping'
   | 'terminated'
+  | 'cut_off'
   | 'crashed'
   | 'killed'
   | 'failed_to_start'

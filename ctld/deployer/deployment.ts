@@ -35,11 +35,13 @@ export function nextDeployment(
   const standing = isEnding ? terminationOf(was, mine) : runningOf(was, service, mine)
   const { watchSince: _, ...rest } = was
   const next: Deployment = { ...rest, ...watched(was, standing, service, now) }
-  const failure = was.failure ?? failureOf(was, mine)
-  if (failure !== undefined) next.failure = failure
-  const progress =
-    service === undefined || isEnding ? undefined : progressOf(was, service, mine, now)
-  if (progress !== undefined) next.progress = progress
+  const isNews = next.state !== was.state || next.why !== was.why
+  const failure = isNews ? (failureOf(was, mine) ?? was.failure) : was.failure
+  const known = failure ?? failureOf(was, mine)
+  if (known !== undefined) next.failure = known
+  if (service !== undefined && isOnTrial(was, service)) {
+    next.progress = progressOf(was, service, mine, now)
+  }
   if (isSettled(next)) next.finishedAt = now
   return isSame(was, next) ? was : next
 }

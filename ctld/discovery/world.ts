@@ -74,8 +74,8 @@ export type News = Omit<ClusterEvent, 'cursor'>
 export type World = {
   tables: Tables<Records>
   seen: Map<string, Seen>
-  /** Newest version of each secret, by name. Their values are none of the world's. */
-  secrets: ReadonlyMap<string, number>
+  /** Versions of each secret that can be read, ascending. Their values are none of the world's. */
+  secrets: ReadonlyMap<string, readonly number[]>
   /** The configuration in force. */
   config: ControllerConfig
   /** The one that this process started with: its ports and folders are of that. */
