@@ -111,7 +111,7 @@ function subjectsOf(world: World): Set<string> {
 function begin(world: World, { service, node, count, why }: SpareLack, now: number): void {
   const text = `${service}: if ${node} were lost, ${count} would have no place: ${why}`
   world.occurrences.push({ incident: 'no_spare', subject: service, what: 'begins', text })
-  const fields = { service, node, count, why }
+  const fields = { service, without: node, count, why }
   tellNews(world, now, 'service.no_spare', 'the loss of one worker would leave no place', fields)
 }
 
