@@ -59,14 +59,19 @@ export type InstancePage = {
   failures: number
   /** true once this attempt was healthy: from then on the agent restarts it by itself. */
   wasHealthy: boolean
-  ended: 'terminated' | 'killed' | 'crashed' | 'failed_to_start' | undefined
+  ended: 'terminated' | 'cut_off' | 'killed' | 'crashed' | 'failed_to_start' | undefined
   failure: FailureDetail | undefined
 }
 
 /** Names one running program for good: a pid alone may be somebody else's tomorrow (F24). */
 export type ProgramMark = { pid: number; startTime: string; boot: string }
 
-export type ProgramEnd = { code: number | undefined; signal: string | undefined }
+export type ProgramEnd = {
+  code: number | undefined
+  signal: string | undefined
+  /** What it had run out of by then. */
+  shortages?: Shortage[]
+}
 
 /**
  * The process table. A program is the leader of its own group, writes to files, and outlives the

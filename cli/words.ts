@@ -58,7 +58,7 @@ export function instanceState(instance: Instance): { text: string; tone?: Tone }
   switch (instance.state) {
     case 'started':
       if (instance.healthy) return { text: 'healthy', tone: 'good' }
-      return { text: instance.phase === 'backoff' ? 'restarting' : 'unhealthy', tone: 'warn' }
+      return { text: unhealthyText(instance.phase), tone: 'warn' }
     case 'deploying':
       return { text: phaseText(instance), tone: 'warn' }
     case 'pre_terminating':
@@ -85,9 +85,15 @@ export function instanceState(instance: Instance): { text: string; tone?: Tone }
   }
 }
 
+function unhealthyText(phase: Instance['phase']): string {
+  if (phase === 'backoff') return 'restarting'
+  return phase === 'stopping' ? 'stopping' : 'unhealthy'
+}
+
 /** An attempt that failed waits for its next one. */
 function phaseText({ phase, attempt, retryAt }: Instance): string {
-  const text = retryAt !== undefined ? 'waits to retry' : (phase ?? 'waiting')
+  const known = phase === 'unhealthy' ? 'not ready' : (phase ?? 'waiting')
+  const text = retryAt !== undefined ? 'waits to retry' : known
   return attempt > 1 ? `${text} (try ${attempt})` : text
 }
 

@@ -28,6 +28,8 @@ export type InstanceEvent =
   | { kind: 'admit'; why: string }
   | { kind: 'withdraw'; why: string }
   | { kind: 'terminated' }
+  /** Its agent heard nothing from the controller and stopped it, as `on_partition` says. */
+  | { kind: 'cut_off'; failure: FailureDetail }
   | { kind: 'crashed'; failure: FailureDetail; restarts: number }
   | { kind: 'killed'; failure: FailureDetail }
   | { kind: 'terminate'; why: string; drainMs: number; stopMs: number }
@@ -104,6 +106,10 @@ function whileDeploying(was: Instance, event: InstanceEvent, now: number): Insta
       return was.phase === event.phase ? was : { ...was, phase: event.phase }
     case 'started':
       return started(was, event, now)
+    case 'unhealthy':
+      return notReady(was, event)
+    case 'cut_off':
+      return ended(was, 'never_started', event.failure.error, now)
     case 'failed_to_start':
       if (event.attempt !== was.attempt || was.retryAt !== undefined) return was
       return failedToStart(was, event.failure, now)
@@ -137,6 +143,7 @@ function whilePreTerminating(was: Instance, event: InstanceEvent, now: number): 
       return { ...became(was, 'terminating', was.why, now), port: event.port, healthy: false }
     case 'failed_to_start':
     case 'terminated':
+    case 'cut_off':
     case 'killed':
     case 'crashed':
       return ended(was, 'never_started', was.why, now)
@@ -161,6 +168,12 @@ function whileStarted(was: Instance, event: InstanceEvent, now: number): Instanc
     }
     case 'unhealthy':
       return unhealthy(was, event, now)
+    case 'progress':
+      // Nobody asked it to stop, but it takes no requests any more.
+      if (event.phase !== 'stopping') return was
+      return unhealthy(was, { ...event, restarts: was.restarts }, now)
+    case 'cut_off':
+      return ended(was, 'terminated', event.failure.error, now)
     case 'admit':
       return was.admitted ? was : { ...was, admitted: true, why: event.why, changedAt: now }
     case 'withdraw':
@@ -195,6 +208,7 @@ function whileTerminating(was: Instance, event: InstanceEvent, now: number): Ins
       if (was.stopTry > 0) return was
       return { ...was, why: event.why, stopTry: 1, stopRetryAt: now + event.stopMs }
     case 'terminated':
+    case 'cut_off':
       return ended(was, 'terminated', was.why, now)
     case 'crashed':
     case 'killed':
@@ -215,7 +229,10 @@ function whileLost(was: Instance, event: InstanceEvent, now: number): Instance {
     case 'started':
       return { ...started(was, event, now), why: 'came back with its node' }
     case 'progress':
+      if (event.phase === 'stopping') return was
       return { ...became(was, 'deploying', 'came back with its node', now), phase: event.phase }
+    case 'cut_off':
+      return ended(was, 'terminated', event.failure.error, now)
     case 'unhealthy':
       return { ...unhealthy(was, event, now), state: 'started', why: 'came back with its node' }
     case 'failed_to_start':
@@ -273,6 +290,15 @@ function unhealthy(
     why: event.failure?.error ?? 'its health check fails',
     ...(event.failure === undefined ? {} : { failure: event.failure }),
   }
+}
+
+/** Its start is over, but it never said that it is ready for requests. */
+function notReady(was: Instance, event: InstanceEvent & { kind: 'unhealthy' }): Instance {
+  if (event.phase !== 'unhealthy' || was.retryAt !== undefined) return was
+  if (was.phase === event.phase) return was
+  const { failure } = event
+  const why = `started, but not ready: ${failure?.error ?? 'its readiness check fails'}`
+  return { ...was, phase: event.phase, why, ...(failure === undefined ? {} : { failure }) }
 }
 
 function failedToStart(was: Instance, failure: FailureDetail, now: number): Instance {

@@ -52,6 +52,7 @@ const phase = z.enum([
   'backoff',
   'stopping',
   'terminated',
+  'cut_off',
   'crashed',
   'killed',
   'failed_to_start',
@@ -67,7 +68,7 @@ const failure = z.strictObject({
 
 /**
  * What one instance is doing on its agent. Phases that end it there: `terminated` (asked to
- * stop, or gone cleanly), `killed` (asked to stop, SIGKILL was needed; or the machine was restarted
+ * stop, or gone cleanly), `cut_off` (stopped because the controller was silent), `killed` (asked to stop, SIGKILL was needed; or the machine was restarted
  * under it), `crashed` (the agent gave up restarting it) and `failed_to_start` (this attempt never
  * became healthy).
  */

@@ -11,7 +11,7 @@ export const PORT_TRIES_MAX = 5
 
 /** Why a program's remains are cleared away. */
 export type Cause =
-  | { kind: 'stop'; isForced: boolean }
+  | { kind: 'stop'; isForced: boolean; isCutOff: boolean }
   | {
       kind: 'failure'
       /** It ended by itself, and was not killed by the agent. */
@@ -32,7 +32,7 @@ export type Cleared = {
 /** The step after clearing. */
 export function cleared(was: Process, cause: Cause, facts: Cleared, now: number): Process {
   const is = { ...was, page: { ...was.page, program: undefined } }
-  if (cause.kind === 'stop') return ended(is, cause.isForced ? 'killed' : 'terminated')
+  if (cause.kind === 'stop') return ended(is, endOf(cause))
   const failure = withShortages(explained(was, cause.failure, facts.logTail), facts.shortages)
   if (mayTryAnotherPort(was, cause, facts)) return onAnotherPort(is)
   if (!was.page.wasHealthy) return ended(is, 'failed_to_start', failure)
@@ -41,6 +41,11 @@ export function cleared(was: Process, cause: Cause, facts: Cleared, now: number)
   const waitMs = backoffMs(failures, facts.random)
   if (waitMs === undefined) return ended({ ...is, page }, 'crashed', failure)
   return { ...is, page, avoid: [], step: { at: 'backoff', until: now + waitMs } }
+}
+
+function endOf(cause: Cause & { kind: 'stop' }): NonNullable<InstancePage['ended']> {
+  if (cause.isCutOff) return 'cut_off'
+  return cause.isForced ? 'killed' : 'terminated'
 }
 
 export function ended(
@@ -56,11 +61,12 @@ export function over(): Step {
 }
 
 export function exitFailure(end: ProgramEnd, when: string): FailureDetail {
-  return {
+  const failure = {
     error: `${endWords(end)} ${when}`.trim(),
     ...(end.code === undefined ? {} : { exit_code: end.code }),
     ...(end.signal === undefined ? {} : { exit_signal: end.signal }),
   }
+  return withShortages(failure, end.shortages ?? [])
 }
 
 function endWords({ code, signal }: ProgramEnd): string {

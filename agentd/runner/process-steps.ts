@@ -227,7 +227,7 @@ export function serving(was: Process, now: number): Serving {
 
 export function stopping(was: Process, now: number): Process {
   const killAt = now + was.page.spec.stop.grace_ms
-  return at(was, { at: 'stopping', killAt, isForced: false })
+  return at(was, { at: 'stopping', killAt, isForced: false, isCutOff: false })
 }
 
 export function clearing(was: Process, cause: Cause): Process {

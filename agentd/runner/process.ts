@@ -51,7 +51,7 @@ export type Step =
   /** What is left of the program is killed; `cause` says what comes then. */
   | { at: 'clearing'; cause: Cause; isBegun: boolean }
   | { at: 'backoff'; until: number }
-  | { at: 'stopping'; killAt: number; isForced: boolean }
+  | { at: 'stopping'; killAt: number; isForced: boolean; isCutOff: boolean }
   | { at: 'ended'; forgetAt: number }
   | { at: 'forgetting' }
 
@@ -177,9 +177,9 @@ export function next(was: Process, event: ProcessEvent, now: number): Process {
       return event.kind === 'stop' ? ended(was, 'terminated') : was
     case 'stopping':
       if (event.kind === 'kill') {
-        return at(was, { at: 'stopping', isForced: true, killAt: now + KILL_AGAIN_MS })
+        return at(was, { ...step, isForced: true, killAt: now + KILL_AGAIN_MS })
       }
-      return isItsEnd(was, event) ? clearing(was, { kind: 'stop', isForced: step.isForced }) : was
+      return isItsEnd(was, event) ? clearing(was, { ...step, kind: 'stop' }) : was
     case 'ended':
       return event.kind === 'forget' ? at(was, { at: 'forgetting' }) : was
     case 'forgetting':
@@ -229,7 +229,9 @@ function cutOff(was: Process, now: number): Process {
   if (is === was) return was
   const seconds = (was.page.spec.partition_stop_ms ?? 0) / 1_000
   const error = `stopped: the controller was silent for more than ${seconds} s (on_partition)`
-  return { ...is, page: { ...is.page, failure: { error } } }
+  const page = { ...is.page, failure: { error } }
+  if (page.ended !== undefined) return { ...is, page: { ...page, ended: 'cut_off' } }
+  return is.step.at === 'stopping' ? { ...is, page, step: { ...is.step, isCutOff: true } } : is
 }
 
 function withSpec(was: Process, spec: AssignedInstance): Process {

@@ -45,9 +45,10 @@ export function createPrograms(options: {
   const probeHost = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
   const listeners: ((id: string, mark: ProgramMark, end: ProgramEnd) => void)[] = []
   const ended = new Set<string>()
-  const ends = watchEnds(places, boot, (id, mark, end) => {
+  const ends = watchEnds(places, boot, async (id, mark, end) => {
     ended.add(id)
-    for (const listener of listeners) listener(id, mark, end)
+    const full = await withShortages(box, id, end)
+    for (const listener of listeners) listener(id, mark, full)
   })
   const logOf = (id: string) => logPath(join(places.instances, id))
   // Once more after its end: what it printed last must not stay however much it was.
@@ -83,7 +84,8 @@ export function createPrograms(options: {
       return runs
     },
     async endOf(id, mark) {
-      return (await readExit(places, id, mark)) ?? { code: undefined, signal: undefined }
+      const end = (await readExit(places, id, mark)) ?? { code: undefined, signal: undefined }
+      return withShortages(box, id, end)
     },
     onEnd(listener) {
       listeners.push(listener)
@@ -126,6 +128,11 @@ export function createPrograms(options: {
       rotation[Symbol.dispose]()
     },
   }
+}
+
+async function withShortages(box: Box, id: string, end: ProgramEnd): Promise<ProgramEnd> {
+  const shortages = await box.shortages(id)
+  return shortages.length === 0 ? end : { ...end, shortages }
 }
 
 function signalGroup(leader: number, signal: NodeJS.Signals): void {

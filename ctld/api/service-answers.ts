@@ -45,6 +45,7 @@ const instancePhase = members<InstancePhase>({
   backoff: 'backoff',
   stopping: 'stopping',
   terminated: 'terminated',
+  cut_off: 'cut_off',
   crashed: 'crashed',
   killed: 'killed',
   failed_to_start: 'failed_to_start',

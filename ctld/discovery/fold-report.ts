@@ -105,6 +105,8 @@ function eventOf(status: InstanceStatus): InstanceEvent | undefined {
       return { kind: 'progress', phase: status.phase }
     case 'terminated':
       return { kind: 'terminated' }
+    case 'cut_off':
+      return { kind: 'cut_off', failure }
     case 'killed':
       return { kind: 'killed', failure }
     case 'crashed':
