@@ -13,7 +13,7 @@ import {
   watchWorkers,
 } from './agent-manager/agent-manager.ts'
 import type { Command, CommandResult } from './commands.ts'
-import { createOrders } from './deployer/deployer.ts'
+import { createOrders, explained } from './deployer/deployer.ts'
 import { fileReceipts, holdTrials, trialsOf } from './deployer/verdicts.ts'
 import { foldConfig } from './discovery/fold-command.ts'
 import { foldDeaths, foldTopology } from './discovery/fold-node.ts'
@@ -264,6 +264,7 @@ export function createCtld(ports: CtldPorts, boot: Boot): Ctld {
       const { world: copied, now } = await copy()
       return rebalancePlan(copied, now)
     },
+    explain: async (name) => explained(await copy(), name),
     holdUps: async (node) => holdUpsOf((await copy()).world, node, pending),
     snapshot() {
       if (world === undefined) throw new TucanoError('starting', 'the controller is starting')

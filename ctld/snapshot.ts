@@ -15,6 +15,7 @@ import type {
 import type { Ack, Isolation, Report } from '#shared/wire.ts'
 import type { Command, CommandResult } from './commands.ts'
 import type { HoldUp } from './deployer/drain.ts'
+import type { Explanation } from './deployer/explain.ts'
 import type { RebalancePlan } from './deployer/rebalance.ts'
 import type { ConfigVersion, Incident } from './discovery/document.ts'
 import type { Forecast } from './forecast.ts'
@@ -132,6 +133,8 @@ export type Ctld = {
   foresee(whatIf: WhatIf): Promise<Forecast>
   /** The moves that a rebalance would make now. */
   rebalancePlan(): Promise<RebalancePlan>
+  /** Where a service's next instance would go, and why. Rejects with `not_found`. */
+  explain(service: string): Promise<Explanation>
   /** What is still on a worker that is being drained, and why. */
   holdUps(node: string): Promise<HoldUp[]>
   snapshot(): Snapshot

@@ -13,6 +13,7 @@ import { balancerRoutes } from './balancer-routes.ts'
 import { createChanges } from './changes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { ADMIN, type ApiContext, ok } from './context.ts'
+import { explainRoutes } from './explain-routes.ts'
 import { foresightRoutes } from './foresight-routes.ts'
 import { imageRoutes } from './image-routes.ts'
 import { instanceRoutes } from './instance-routes.ts'
@@ -64,6 +65,7 @@ export function apiRoutes(context: ApiContext): Route[] {
   const routes: Route[] = [
     ...clusterRoutes(context),
     ...serviceRoutes(context),
+    ...explainRoutes(context),
     ...foresightRoutes(context),
     ...secretRoutes(context),
     ...balancerRoutes(context),

@@ -15,10 +15,12 @@ import {
 import { isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
+import { TucanoError } from '#shared/errors.ts'
 import type { Instance } from '#shared/model.ts'
 import { isSameList } from '#shared/same-list.ts'
 import type { Assignment } from '#shared/wire.ts'
 import { assignedTo } from './assignment.ts'
+import { type Explanation, explain } from './explain.ts'
 import { followDeployments, tellOfStranded } from './follow.ts'
 import {
   type Action,
@@ -74,6 +76,15 @@ export function planOf(
   now: number,
 ): Plan {
   return reconcile(plannerFacts(world, given), now)
+}
+
+/** Throws `not_found`. */
+export function explained(of: { world: World; now: number }, name: string): Explanation {
+  const { world, now } = of
+  const service = world.tables.services.get(name)
+  if (service === undefined) throw new TucanoError('not_found', `there is no service ${name}`)
+  const facts = plannerFacts(world, { routed: new Set(), isDurable: true })
+  return explain(service, facts, now)
 }
 
 export function plannerFacts(

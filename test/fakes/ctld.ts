@@ -71,6 +71,27 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
       staying: [{ service: 'db', why: 'it is sticky' }],
       isCut: false,
     }),
+    async explain(name) {
+      if (!snapshot.configured_services.some((service) => service.name === name)) {
+        throw new TucanoError('not_found', `there is no service ${name}`)
+      }
+      return {
+        service: name,
+        placement: 'round_robin',
+        rule: 'round robin: the fewest of its instances, then the next in the ring after w1',
+        ...{ wanted: 3, held: 1, next: 'w2', nowhere: null },
+        nodes: [
+          {
+            ...{ node: 'w1', verdict: 'refused', order: null, instances: 1, why: [] },
+            why_not: ['has 1 already (max_per_node 1)'],
+          },
+          {
+            ...{ node: 'w2', verdict: 'next', order: 1, instances: 0, why_not: [] },
+            why: ['has 0 of its instances'],
+          },
+        ],
+      }
+    },
     holdUps: async () => [
       { instance: 'i-1', service: 'api', why: 'it waits for its turn', isStuck: false },
     ],
