@@ -23,7 +23,7 @@ import { createSensors } from './monitor/sensors.io.ts'
 import { openNotebook } from './notebook.io.ts'
 import { agentTagOf } from './runner/launch.io.ts'
 import { createPrograms } from './runner/programs.io.ts'
-import { openMemoryFolder, openVault } from './secrets/memory-folder.io.ts'
+import { findMemoryFolder, openVault } from './secrets/memory-folder.io.ts'
 
 /** How long requests in flight may take to end when the agent stops. */
 const CLOSE_MS = 1_000
@@ -75,7 +75,7 @@ async function serve(given: {
   await using opened = new AsyncDisposableStack()
   opened.use(await lockFolder({ folder: dataFolder, daemon: 'agent' }, machineClock))
   const notebook = await openNotebook(join(dataFolder, 'notebook'))
-  const memory = await openMemoryFolder({ dataFolder, tag: agentTagOf(dataFolder) })
+  const memory = await findMemoryFolder({ dataFolder, tag: agentTagOf(dataFolder) })
   if (!memory.isMemory) log.warn({ folder: memory.path }, 'no shared memory for secrets')
   const secretsFolder = memory.path
   const box = opened.use(await openBox({ dataFolder, user: config.isolation.user, log }))

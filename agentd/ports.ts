@@ -133,9 +133,7 @@ export type Probe = {
 }
 
 /** `limit`: bytes or tasks; a program without a limit of memory may find its node full. */
-export type Shortage =
-  | { of: 'memory'; limit: number | undefined }
-  | { of: 'pids'; limit: number }
+export type Shortage = { of: 'memory'; limit: number | undefined } | { of: 'pids'; limit: number }
 
 export type ProbeAnswer = { ok: boolean; words: string }
 

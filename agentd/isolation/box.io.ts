@@ -16,6 +16,8 @@ export type Box = Disposable & {
   isolation: Isolation
   /** For an instance; gives the files by which its program enters. */
   makeGroup(id: string, limits: InstanceLimits | undefined): Promise<string[]>
+  /** The same files, for what is run in its group later; none: it has no group. */
+  entriesOf(id: string): string[]
   emptyGroup(id: string): Promise<void>
   removeGroup(id: string): Promise<void>
   /** Ids of instances in whose group something runs. */
@@ -35,6 +37,7 @@ export function openField(): Box {
   return {
     isolation: { mode: 'none', why: 'not asked for', user, user_why: 'as the agent itself' },
     makeGroup: async () => [],
+    entriesOf: () => [],
     emptyGroup: async () => {},
     removeGroup: async () => {},
     busy: async () => [],
@@ -69,6 +72,7 @@ export async function openBox(options: {
   return {
     isolation,
     makeGroup: (id, limits) => groups.make(INSTANCE + id, withDefaults(limits)),
+    entriesOf: (id) => groups.entriesOf(INSTANCE + id),
     emptyGroup: (id) => groups.empty(INSTANCE + id),
     removeGroup: (id) => groups.remove(INSTANCE + id),
     async busy() {

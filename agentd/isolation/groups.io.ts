@@ -4,7 +4,7 @@
 
 import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Shortage } from '#agentd/ports.ts'
 import { messageOf } from '#shared/errors.ts'
 import type { InstanceUsage } from '#shared/model.ts'
@@ -27,12 +27,15 @@ const PLACES_MAX = 8
 /** Of the agent beside its programs, whose groups have 100: it must report on time (F34). */
 const AGENT_WEIGHT = '1000'
 const V1_SHARES = 1_024
+const NEEDED_V2 = ['memory', 'cpu', 'pids']
 
 export type Groups = Disposable & {
   mode: Isolation['mode']
   why: string
   /** An empty group; gives the files by which it is entered, none without control groups. */
   make(name: string, limits: InstanceLimits): Promise<string[]>
+  /** Those files of a group that is there; none: there is none. */
+  entriesOf(name: string): string[]
   /** Kills all that is in it. */
   empty(name: string): Promise<void>
   /** Kills all that is in it, and deletes it. */
@@ -75,6 +78,10 @@ export async function openGroups(options: {
       await share(place)
       return entriesOf(place, name)
     },
+    entriesOf(name) {
+      const files = kept.map((one) => entriesOf(one, name))
+      return files.find((each) => each.every((file) => existsSync(file))) ?? []
+    },
     async empty(name) {
       await each(name, emptyGroup)
     },
@@ -100,7 +107,7 @@ export async function openGroups(options: {
       return { cpu: Math.max(0, cpuUs - before.cpuUs) / 1_000 / (at - before.at), ...rest }
     },
     [Symbol.dispose]() {
-      if (place?.version !== 'v1') return
+      if (place === undefined) return
       for (const folder of uniqueFolders(place)) {
         for (const entry of readdirSync(folder, { withFileTypes: true })) {
           if (entry.isDirectory()) leave(join(folder, entry.name))
@@ -114,7 +121,7 @@ export async function openGroups(options: {
 async function settle(tag: string): Promise<Found> {
   const read = (path: string) => readFile(path, 'utf8').catch(() => '')
   const [mounts, own] = [await read('/proc/self/mountinfo'), await read('/proc/self/cgroup')]
-  const v2 = await tried(findV2(mounts, own), openV2)
+  const v2 = await tried(findV2(mounts, own, tag), openV2)
   if (v2.place !== undefined) return v2
   const v1 = await tried(findV1(mounts, own, tag), openV1)
   if (v1.place !== undefined) return v1
@@ -134,36 +141,46 @@ async function tried(found: Found, open: (place: Place) => Promise<void>): Promi
 }
 
 async function openV2({ folders: { memory: folder } }: Place): Promise<void> {
-  const wanted = ['memory', 'cpu', 'pids']
-  const given = (await readFile(join(folder, 'cgroup.controllers'), 'utf8')).trim().split(' ')
-  const missing = wanted.filter((each) => !given.includes(each))
+  const base = dirname(folder)
+  const given = (await readFile(join(base, 'cgroup.controllers'), 'utf8')).trim().split(' ')
+  const missing = NEEDED_V2.filter((each) => !given.includes(each))
   if (missing.length > 0) throw new Error(`no controllers ${missing.join(', ')}`)
-  if (!existsSync(join(folder, 'cgroup.events'))) throw new Error('the root group is not ours')
-  const own = join(folder, AGENT_GROUP)
-  await mkdir(own).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
-  const enter = (group: string) =>
-    writeFile(join(group, 'cgroup.procs'), String(process.pid), { flag: 'r+' })
+  if (!existsSync(join(base, 'cgroup.events'))) throw new Error('the root group is not ours')
+  const own = join(base, AGENT_GROUP)
+  await makeFolder(own)
+  const enter = (group: string) => write(join(group, 'cgroup.procs'), String(process.pid))
   await enter(own)
   try {
-    const text = wanted.map((each) => `+${each}`).join(' ')
-    await writeFile(join(folder, 'cgroup.subtree_control'), text, { flag: 'r+' })
+    await delegate(base)
   } catch (error) {
     // As it was: somebody else is in the group, which is not ours alone then.
-    await enter(folder)
+    await enter(base)
     await rmdir(own)
     throw error
   }
-  await writeFile(join(own, 'cpu.weight'), AGENT_WEIGHT, { flag: 'r+' }).catch(() => undefined)
+  await makeFolder(folder)
+  await delegate(folder)
+  await write(join(own, 'cpu.weight'), AGENT_WEIGHT).catch(() => undefined)
+}
+
+/** Groups below it may have limits from now on. */
+function delegate(folder: string): Promise<void> {
+  const text = NEEDED_V2.map((each) => `+${each}`).join(' ')
+  return write(join(folder, 'cgroup.subtree_control'), text)
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+}
+
+function write(file: string, text: string): Promise<void> {
+  return writeFile(file, text, { flag: 'r+' })
 }
 
 async function openV1(place: Place): Promise<void> {
-  for (const folder of uniqueFolders(place)) {
-    await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error
-    })
-  }
+  for (const folder of uniqueFolders(place)) await makeFolder(folder)
 }
 
 /**
@@ -174,11 +191,11 @@ async function share(place: Place): Promise<void> {
   if (place.version !== 'v1') return
   const shares = V1_SHARES * Math.max(1, (await groupsIn(place)).length)
   const file = join(place.folders.cpu, 'cpu.shares')
-  await writeFile(file, String(shares), { flag: 'r+' }).catch(() => undefined)
+  await write(file, String(shares)).catch(() => undefined)
 }
 
 async function busyIn(place: Place): Promise<string[]> {
-  const names = (await groupsIn(place)).filter((name) => name !== AGENT_GROUP)
+  const names = await groupsIn(place)
   const counts = await Promise.all(names.map((name) => processesOf(place, name)))
   return names.filter((_, index) => counts[index]?.length !== 0)
 }
@@ -187,7 +204,7 @@ async function removeIdle(places: readonly Place[]): Promise<void> {
   for (const place of places) {
     const busy = new Set(await busyIn(place))
     for (const name of await groupsIn(place)) {
-      if (!busy.has(name) && name !== AGENT_GROUP) await removeGroup(place, name)
+      if (!busy.has(name)) await removeGroup(place, name)
     }
   }
 }
@@ -197,7 +214,7 @@ async function onlyBusy(places: readonly Place[]): Promise<Place[]> {
   const busy: Place[] = []
   for (const place of places) {
     if ((await busyIn(place)).length > 0) busy.push(place)
-    else if (place.version === 'v1') for (const folder of uniqueFolders(place)) leave(folder)
+    else for (const folder of uniqueFolders(place)) leave(folder)
   }
   return busy
 }

@@ -15,8 +15,11 @@ export type Found =
 /** Where the agent moves itself to with v2, since a group with processes cannot have limits below. */
 export const AGENT_GROUP = 'main'
 
-/** From /proc/self/mountinfo and /proc/self/cgroup. */
-export function findV2(mountinfo: string, cgroup: string): Found {
+/**
+ * From /proc/self/mountinfo and /proc/self/cgroup. `tag` names the agent: several may run in one
+ * group, and each has a folder there.
+ */
+export function findV2(mountinfo: string, cgroup: string, tag: string): Found {
   const mount = mountsOf(mountinfo).find(({ type }) => type === 'cgroup2')
   const own = ownPaths(cgroup).get('')
   if (mount === undefined || own === undefined) {
@@ -27,7 +30,7 @@ export function findV2(mountinfo: string, cgroup: string): Found {
     return { place: undefined, why: `the agent's group ${own} lies outside of what is mounted` }
   }
   const path = posix.basename(inside) === AGENT_GROUP ? posix.dirname(inside) : inside
-  const folder = posix.join(mount.at, path)
+  const folder = posix.join(mount.at, path, `tucano-${tag}`)
   const folders = Object.fromEntries(controllers.map((each) => [each, folder]))
   return {
     place: { version: 'v2', folders: folders as Place['folders'] },
@@ -35,7 +38,6 @@ export function findV2(mountinfo: string, cgroup: string): Found {
   }
 }
 
-/** `tag` names the agent: several may run in one group. */
 export function findV1(mountinfo: string, cgroup: string, tag: string): Found {
   const mounts = mountsOf(mountinfo).filter(({ type }) => type === 'cgroup')
   const own = ownPaths(cgroup)

@@ -19,13 +19,17 @@ export function withDefaults(limits: InstanceLimits = {}): InstanceLimits {
   return { pids: INSTANCE_PIDS, ...limits }
 }
 
-/** The failure with what the program had run out of, which is most often its cause. */
+/**
+ * The failure with what the program had run out of, which is most often its cause; once, though it
+ * is learnt at its end and again when nothing is left of it.
+ */
 export function withShortages(
   failure: FailureDetail,
   shortages: readonly Shortage[],
 ): FailureDetail {
   if (shortages.length === 0) return failure
   const words = shortages.map(shortageWords).join(', ')
+  if (failure.error.endsWith(words)) return failure
   // SIGKILL is what the kernel sends for want of memory; without a word of how it ended it is too.
   const isKilled = failure.exit_signal === 'SIGKILL' || isOfUnknownEnd(failure)
   const error = isKilled ? `killed: ${words}` : `${failure.error}: ${words}`

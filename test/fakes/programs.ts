@@ -93,13 +93,15 @@ export function createFakeMachine(ports: {
   function end(program: FakeProgram, how: ProgramEnd): void {
     if (!program.isRunning || !table.has(program)) return
     program.isRunning = false
-    ends.set(nameOf(program.mark), how)
+    const { shortages } = program.behaviour
+    const full = shortages === undefined ? how : { ...how, shortages }
+    ends.set(nameOf(program.mark), full)
     if (!program.hasChild) table.delete(program)
     const life = lives.get(program.agent)
     if (life === undefined || life.isOver) return
     clock.after(STEP_MS, () => {
       if (life.isOver || !life.watched.has(program)) return
-      for (const listener of life.listeners) listener(program.id, program.mark, how)
+      for (const listener of life.listeners) listener(program.id, program.mark, full)
     })
   }
 

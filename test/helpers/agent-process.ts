@@ -13,6 +13,7 @@ import { createPrograms } from '#agentd/runner/programs.io.ts'
 import { packFolder } from '#shared/pack.io.ts'
 import type { AssignedInstance, Assignment, InstanceStatus, Report } from '#shared/wire.ts'
 import { spec } from '#test/agentd/agent-world.ts'
+import { removeGroups } from './groups.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 export const TOKEN = 'token-of-the-agents-of-this-test'
@@ -137,6 +138,7 @@ async function killPrograms(dataFolder: string): Promise<void> {
   const log = { debug: quiet, info: quiet, warn: quiet, error: quiet }
   using programs = createPrograms({ dataFolder, host: '127.0.0.1', log })
   for (const id of await programs.strays()) await programs.sweep(id)
+  await removeGroups(dataFolder)
 }
 
 async function packProgram(): Promise<{ digest: string; bytes: Buffer }> {

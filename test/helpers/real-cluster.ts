@@ -15,6 +15,7 @@ import { readServiceFile } from '#shared/read-config.io.ts'
 import { withDigest } from '#shared/service-config.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
 import { freePorts } from './free-ports.ts'
+import { removeGroups } from './groups.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -230,6 +231,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
       for (const daemon of daemons.values()) daemon.kill('SIGKILL')
       await Promise.all([...daemons.values()].map(({ exited }) => exited))
       for (const name of names) await killPrograms(join(folder, name))
+      for (const name of names) await removeGroups(join(folder, name))
       killBalancers(`${folder}/ctld/balancer`)
       await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
