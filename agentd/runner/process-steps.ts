@@ -148,7 +148,8 @@ function startFailure({ page }: Process, step: Probing, now: number): string {
 function begun(was: Process, now: number): Process {
   const step = serving(was, now)
   const probeAt = now + FIRST_PROBE_MS
-  return at(was, { ...step, isHealthy: false, wasReady: false, probeAt })
+  const is = { ...was, lastProbe: undefined }
+  return at(is, { ...step, isHealthy: false, wasReady: false, probeAt })
 }
 
 function firstHealthy(was: Process, now: number): Process {

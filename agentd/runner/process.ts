@@ -202,7 +202,9 @@ export function phaseOf({ page, step }: Process): InstancePhase {
     case 'probing':
       return 'starting'
     case 'serving':
-      return step.isHealthy ? 'started' : 'unhealthy'
+      if (step.isHealthy) return 'started'
+      // Before its first answer nothing is known against it.
+      return step.wasReady || step.failed > 0 ? 'unhealthy' : 'starting'
     case 'clearing':
       if (step.cause.kind === 'stop') return 'stopping'
       return page.wasHealthy ? 'backoff' : 'starting'
