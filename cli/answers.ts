@@ -6,6 +6,7 @@ import type {
   Deployment,
   IncidentKind,
   Instance,
+  Move,
   NodeDrain,
   NodeMetrics,
   NodeState,
@@ -119,6 +120,15 @@ export type BalancerAnswer = {
   services: BalancerService[]
 }
 
+export type HoldUp = { instance: string; service: string; why: string; isStuck: boolean }
+export type DrainAnswer = { node: NodeAnswer; holds: HoldUp[] }
+
+export type RebalancePlan = {
+  moves: Move[]
+  staying: { service: string; why: string }[]
+  isCut: boolean
+}
+
 export type Frozen = { since: number; nodes: string[] } | null
 
 export type Incident = {
@@ -150,6 +160,25 @@ export type ForeseenAction = {
   instance: string | null
   node: string | null
   why: string
+}
+
+export type ExplainAnswer = {
+  service: string
+  placement: 'round_robin' | 'least_loaded' | 'spread'
+  rule: string
+  wanted: number
+  held: number
+  next: string | null
+  nowhere: string | null
+  nodes: {
+    node: string
+    verdict: 'next' | 'possible' | 'refused'
+    order: number | null
+    instances: number
+    why: string[]
+    why_not: string[]
+  }[]
+  pending: Pending[]
 }
 
 export type ForecastAnswer = {

@@ -4,9 +4,11 @@ import { alerts } from './alerts.ts'
 import { balancer } from './balancer.ts'
 import type { Command } from './command.ts'
 import { config } from './config.ts'
+import { cordon, uncordon } from './cordon.ts'
 import { deploy } from './deploy.ts'
 import { drain } from './drain.ts'
 import { events } from './events.ts'
+import { explain } from './explain.ts'
 import { createHelp } from './help.ts'
 import { logs } from './logs.ts'
 import { maintenance } from './maintenance.ts'
@@ -14,6 +16,7 @@ import { nodes } from './nodes.ts'
 import { pause } from './pause.ts'
 import { plan } from './plan.ts'
 import { ps } from './ps.ts'
+import { rebalance } from './rebalance.ts'
 import { restart } from './restart.ts'
 import { resume } from './resume.ts'
 import { rm } from './rm.ts'
@@ -37,6 +40,7 @@ export const commands: readonly Command[] = [
   nodes,
   services,
   show,
+  explain,
   logs,
   balancer,
   scale,
@@ -48,8 +52,11 @@ export const commands: readonly Command[] = [
   maintenance,
   rm,
   secret,
+  cordon,
+  uncordon,
   drain,
   undrain,
+  rebalance,
   unfreeze,
   simulate,
   events,

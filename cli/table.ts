@@ -7,6 +7,8 @@ export type Column = {
   align?: 'right'
   /** The column may be cut down to this many characters when the table is too wide. */
   least?: number
+  /** What does not fit goes on in the next line. */
+  wraps?: boolean
 }
 export type Paint = (tone: Tone, text: string) => string
 
@@ -21,16 +23,20 @@ export function layTable(
   const texts = rows.map((row) => columns.map((_, at) => textOf(row[at] ?? '')))
   const widths = fitWidths(columns, texts, options.width)
   const head = columns.map(({ title }, at) => place(title, widths[at] ?? 0, columns[at]))
-  const body = texts.map((row, line) =>
-    row.map((text, at) => {
-      const placed = place(text, widths[at] ?? 0, columns[at])
-      const cell = rows[line]?.[at]
-      const tone = typeof cell === 'object' ? cell.tone : undefined
-      return tone === undefined
-        ? placed
-        : placed.replace(/\S(.*\S)?/, (word) => options.paint(tone, word))
-    }),
-  )
+  const body = texts.flatMap((row, line) => {
+    const cells = row.map((text, at) => piecesOf(text, widths[at] ?? 0, columns[at]))
+    const height = Math.max(1, ...cells.map((pieces) => pieces.length))
+    return Array.from({ length: height }, (_, part) =>
+      cells.map((pieces, at) => {
+        const placed = place(pieces[part] ?? '', widths[at] ?? 0, columns[at])
+        const cell = rows[line]?.[at]
+        const tone = typeof cell === 'object' ? cell.tone : undefined
+        return tone === undefined
+          ? placed
+          : placed.replace(/\S(.*\S)?/, (word) => options.paint(tone, word))
+      }),
+    )
+  })
   return [head, ...body].map((cells) => cells.join(' '.repeat(GAP)).trimEnd())
 }
 
@@ -70,6 +76,19 @@ function fitWidths(
     widths[widest.at] = widest.width - 1
   }
   return widths
+}
+
+/** The text, or where its column wraps the lines of it, broken at blanks. */
+function piecesOf(text: string, width: number, column: Column | undefined): string[] {
+  if (column?.wraps !== true || length(text) <= width) return [text]
+  const pieces: string[] = []
+  for (const word of text.split(' ')) {
+    const last = pieces.at(-1)
+    const longer = last === undefined ? word : `${last} ${word}`
+    if (last === undefined || length(longer) > width) pieces.push(word)
+    else pieces[pieces.length - 1] = longer
+  }
+  return pieces
 }
 
 function place(text: string, width: number, column: Column | undefined): string {

@@ -7,6 +7,7 @@ import type {
   BalancerAnswer,
   ConfigAnswer,
   ConfigVersionAnswer,
+  ExplainAnswer,
   Frozen,
   Incident,
   NodeAnswer,
@@ -18,6 +19,8 @@ import { eventLine } from '#cli/event-line.ts'
 import { bytesText, instanceState, shortIds, since } from '#cli/words.ts'
 import type * as api from '#ctld/api/answers.ts'
 import type { balancerAnswer } from '#ctld/api/balancer-answer.ts'
+import type * as explainApi from '#ctld/api/explain-routes.ts'
+import type * as nodeApi from '#ctld/api/node-answers.ts'
 import { anInstance } from '#test/fakes/ctld.ts'
 
 test('the types of the CLI are those of the API', () => {
@@ -25,9 +28,10 @@ test('the types of the CLI are those of the API', () => {
   // This one the other way round: an optional key of a schema may be there and undefined.
   expectTypeOf<ServiceDetail>().toExtend<z.output<typeof api.serviceDetailAnswer>>()
   expectTypeOf<z.output<typeof api.pendingAnswer>>().toExtend<Pending>()
-  expectTypeOf<z.output<typeof api.nodeAnswer>>().toExtend<NodeAnswer>()
+  expectTypeOf<z.output<typeof nodeApi.nodeAnswer>>().toExtend<NodeAnswer>()
   expectTypeOf<z.output<typeof balancerAnswer>>().toExtend<BalancerAnswer>()
-  expectTypeOf<z.output<typeof api.frozenAnswer>>().toExtend<Frozen>()
+  expectTypeOf<explainApi.ExplainAnswer>().toExtend<ExplainAnswer>()
+  expectTypeOf<z.output<typeof nodeApi.frozenAnswer>>().toExtend<Frozen>()
   expectTypeOf<z.output<typeof api.incidentAnswer>>().toExtend<Incident>()
   expectTypeOf<z.output<typeof api.configAnswer>>().toExtend<ConfigAnswer>()
   expectTypeOf<z.output<typeof api.configVersionAnswer>>().toExtend<ConfigVersionAnswer>()

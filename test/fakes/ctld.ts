@@ -2,6 +2,9 @@
 // command and report, and refuses what the real one refuses at the same place.
 
 import type { Command, CommandResult } from '#ctld/commands.ts'
+import type { HoldUp } from '#ctld/deployer/drain.ts'
+import type { Explanation } from '#ctld/deployer/explain.ts'
+import type { RebalancePlan } from '#ctld/deployer/rebalance.ts'
 import type { Forecast } from '#ctld/forecast.ts'
 import type { Ctld, NodeView, Snapshot } from '#ctld/snapshot.ts'
 import type { WhatIf } from '#ctld/what-if.ts'
@@ -14,10 +17,14 @@ import type { Report } from '#shared/wire.ts'
 export const DIGEST = `sha256:${'a'.repeat(64)}`
 
 export type FakeCtld = Ctld & {
+  holds: HoldUp[]
+  plan: RebalancePlan
   commands: Command[]
   /** What was to be foreseen; answered with `forecast`. */
   questions: WhatIf[]
   forecast: Forecast
+  /** What `explain` answers of any service; undefined: something short. */
+  explanation: Explanation | undefined
   reports: Report[]
   history: ClusterEvent[]
   /** Throws from the next submit. */
@@ -35,6 +42,7 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
     commands: [],
     questions: [],
     forecast: aForecast(),
+    explanation: undefined,
     reports: [],
     history: [],
     failWith: undefined,
@@ -66,15 +74,19 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
       if (fake.failWith !== undefined) throw fake.failWith
       return fake.forecast
     },
-    rebalancePlan: async () => ({
+    holds: [{ instance: 'i-1', service: 'api', why: 'it waits for its turn', isStuck: false }],
+    plan: {
       moves: [{ instance: 'i-1', service: 'api', from: 'w1', to: 'w2', why: '2 on w1, 0 on w2' }],
       staying: [{ service: 'db', why: 'it is sticky' }],
       isCut: false,
-    }),
+    },
+    rebalancePlan: async () => fake.plan,
+    holdUps: async () => fake.holds,
     async explain(name) {
       if (!snapshot.configured_services.some((service) => service.name === name)) {
         throw new TucanoError('not_found', `there is no service ${name}`)
       }
+      if (fake.explanation !== undefined) return fake.explanation
       return {
         service: name,
         placement: 'round_robin',
@@ -92,9 +104,6 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
         ],
       }
     },
-    holdUps: async () => [
-      { instance: 'i-1', service: 'api', why: 'it waits for its turn', isStuck: false },
-    ],
     snapshot: () => snapshot,
     events: async (after, limit) =>
       fake.history.filter(({ cursor }) => cursor > after).slice(0, limit),
