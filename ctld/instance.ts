@@ -279,7 +279,12 @@ function unhealthy(
   event: { phase: InstancePhase; restarts: number; failure?: FailureDetail },
   now: number,
 ): Instance {
-  if (!was.healthy && was.phase === event.phase && was.restarts === event.restarts) return was
+  if (!was.healthy && was.phase === event.phase && was.restarts === event.restarts) {
+    // The last lines of its output come when what was left of it is gone.
+    const { failure } = event
+    if (failure?.log_tail === undefined || was.failure?.log_tail !== undefined) return was
+    return { ...was, failure }
+  }
   const { healthyAt: _, ...rest } = was
   return {
     ...rest,

@@ -45,10 +45,11 @@ export function triesFailed({ state, attempt, retryAt }: Instance): number {
 }
 
 /** How often it ended by itself after it had been healthy, whoever starts it again. */
-export function crashesOf({ state, phase, restarts }: Instance): number {
+export function crashesOf({ state, phase, restarts, failure }: Instance): number {
   switch (state) {
     case 'started':
-      return restarts + (phase === 'backoff' ? 1 : 0)
+      // Not before it is told in full: the record needs its last lines.
+      return restarts + (phase === 'backoff' && failure?.log_tail !== undefined ? 1 : 0)
     case 'unexpected_crashed':
     case 'unexpected_terminated':
       return restarts + 1

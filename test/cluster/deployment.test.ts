@@ -81,7 +81,8 @@ test('Q03/Q17: an update that does not start leaves all of the old version servi
   await cluster.run('api', 3)
   cluster.world.behave = () => ({ endsAfterMs: 5, code: 1 })
   let least = 3
-  await cluster.deploy('api', 3, { env: { V: 'bad' } })
+  const update = { auto_revert: false }
+  await cluster.deploy('api', 3, { env: { V: 'bad' }, update })
   await statesUntil(cluster, () => {
     least = Math.min(least, cluster.routed('api').length)
     return isFinished(cluster)()

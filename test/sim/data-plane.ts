@@ -2,7 +2,6 @@
 // and the requests in flight, and names to the next controller what it may have requests for.
 
 import type { DataPlane, Observation, RouteTable } from '#ctld/ports.ts'
-import { noCounters } from '#test/fakes/counters.ts'
 import type { Life } from './life.ts'
 import type { Sabotage, SimWorld } from './world.ts'
 
@@ -45,8 +44,7 @@ export function connectDataPlane(
       const there = [...targetsOf(plane.table), ...plane.draining.keys()].sort()
       for (const instance of there) listener({ kind: 'routed', instance })
     },
-    // No request of a client is simulated: there is nothing to count.
-    counters: () => life.guard(Promise.resolve(noCounters({ tableVersion: plane.table.version }))),
+    counters: () => life.guard(world.counted(plane.table)),
     inForce: () => life.guard(Promise.resolve(true)),
   }
 }

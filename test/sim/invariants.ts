@@ -2,6 +2,7 @@
 
 import { isFinal, isHolding, isServing } from '#ctld/instance.ts'
 import type { Snapshot } from '#ctld/snapshot.ts'
+import type { Service } from '#shared/model.ts'
 import { isBusy } from './data-plane.ts'
 import type { Declared } from './scenario.ts'
 import type { SimWorld } from './world.ts'
@@ -32,14 +33,22 @@ function oneOwner(world: SimWorld): string[] {
   return violations
 }
 
+/** A whole group starts beside the other for a switch, and for the way back. */
+function surgeOf({ deployments }: Snapshot, { config, deployment }: Service): number {
+  const isBack = deployments.some(({ id, kind }) => id === deployment && kind === 'revert')
+  const { concurrency, update } = config
+  return isBack || update.strategy === 'blue_green' ? concurrency : update.max_surge
+}
+
 /** I1: never more than `concurrency` serve, nor are held beyond the one that takes over (Q03). */
 function neverTooMany(world: SimWorld): string[] {
   const snapshot = snapshotOf(world)
   if (snapshot === undefined) return []
-  return snapshot.configured_services.flatMap(({ name, config, desired }) => {
+  return snapshot.configured_services.flatMap((service) => {
+    const { name, config, desired } = service
     const mine = snapshot.instances.filter((instance) => instance.service === name)
     const holding = mine.filter(isHolding).length
-    const limit = desired === 'running' ? config.concurrency + config.update.max_surge : 0
+    const limit = desired === 'running' ? config.concurrency + surgeOf(snapshot, service) : 0
     const route = world.controller.dataPlane.table.routes.find(({ service }) => service === name)
     const routed = route?.targets.length ?? 0
     return [

@@ -3,11 +3,14 @@
 // by scenario.ts, what must hold by invariants.ts.
 
 import type { Agentd } from '#agentd/agentd.ts'
+import type { DataPlaneCounters } from '#ctld/balancer/data-plane/counters.ts'
+import type { RouteTable } from '#ctld/ports.ts'
 import type { Ctld } from '#ctld/snapshot.ts'
 import type { ControllerConfig } from '#shared/configuration.ts'
 import type { NodeMetrics } from '#shared/model.ts'
 import { parseTopology } from '#shared/topology.ts'
 import { createVirtualClock, type VirtualClock } from '#test/fakes/clock.ts'
+import { noCounters } from '#test/fakes/counters.ts'
 import { createFakeNotebook, type FakeNotebook } from '#test/fakes/notebook.ts'
 import {
   type Behaviour,
@@ -75,6 +78,8 @@ export type SimWorld = {
   brokenImageShare: number
   /** How long the last request to an instance that left the route table takes. */
   requestMs: () => number
+  /** What the data plane says that it counted. Only a test with clients of its own has any. */
+  counted: (table: RouteTable) => Promise<DataPlaneCounters>
   /** What becomes of a restart command. */
   restart: (command: readonly string[]) => Promise<void>
   note(text: string): void
@@ -113,6 +118,7 @@ export function createSimWorld(
     behave: () => ({}),
     brokenImageShare: 0.02,
     requestMs: () => random.random() * 200,
+    counted: async ({ version }) => noCounters({ tableVersion: version }),
     restart: () => Promise.reject(new Error('no such command here')),
     note(what) {
       world.trace.push({ at: clock.now(), text: what })
