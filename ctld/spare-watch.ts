@@ -3,15 +3,15 @@
 // few workers a time, and believes only what has held for a minute.
 
 import { spareFactsOf } from './deployer/deployer.ts'
-import { judgedBySpare, lacksWithout } from './deployer/spare.ts'
+import { judgedBySpare, lookoutFrom, type SpareFacts } from './deployer/spare.ts'
 import { factsOf, tellNews, type World } from './discovery/world.ts'
 import type { Spare, SpareLack } from './snapshot.ts'
 
 /** How long it must have been so before it is told of, and so again before it is over. */
 export const SPARE_AFTER_MS = 60_000
 const CHECK_MS = 1_000
-/** Workers that are looked at in one step of the loop. */
-const NODES_AT_ONCE = 64
+/** Pairs of workers that are looked at in one step of the loop: some 20 ms of work. */
+const PAIRS_AT_ONCE = 800
 const NODES_PAUSE_MS = 100
 
 export type SpareWatch = {
@@ -20,7 +20,14 @@ export type SpareWatch = {
   spare(): Spare
 }
 
-type Pass = { left: string[]; lacks: SpareLack[]; nextAt: number }
+/** One look at all workers, as things were when it began. */
+type Pass = {
+  facts: SpareFacts
+  lookout: (lost: string) => SpareLack[]
+  left: string[]
+  lacks: SpareLack[]
+  nextAt: number
+}
 type Since = { isLacking: boolean; at: number; lack: SpareLack | undefined }
 
 export function createSpareWatch(): SpareWatch {
@@ -30,29 +37,36 @@ export function createSpareWatch(): SpareWatch {
   const since = new Map<string, Since>()
 
   function watch(world: World, version: string, now: number): number {
-    if (pass === undefined && looked?.version === version) return tell(world, now)
-    const facts = spareFactsOf(world)
-    const open = facts.nodes.filter(({ state, drained }) => state === 'alive' && !drained)
     // While it is not clear who is gone for good, nothing that is seen says what would be.
-    if (factsOf(world).frozen !== null || open.length <= 1) {
-      pass = undefined
-      looked = { version, at: now }
-      since.clear()
-      spare = { state: open.length === 1 ? 'single' : 'unknown', lacks: [] }
-      return Number.POSITIVE_INFINITY
-    }
-    if (pass === undefined) {
+    if (factsOf(world).frozen !== null) return rest('unknown', version, now)
+    if (pass === undefined && looked?.version !== version) {
       const dueAt = (looked?.at ?? Number.NEGATIVE_INFINITY) + CHECK_MS
       if (dueAt > now) return Math.min(dueAt, tell(world, now))
+      const facts = spareFactsOf(world)
+      const open = facts.nodes.filter(({ state, drained }) => state === 'alive' && !drained)
+      // One worker has no other: that is known from the start, and not worth a mail for ever.
+      if (open.length <= 1) return rest(open.length === 1 ? 'single' : 'unknown', version, now)
+      const left = open.map(({ name }) => name)
+      pass = { facts, lookout: lookoutFrom(facts), left, lacks: [], nextAt: now }
       looked = { version, at: now }
-      pass = { left: open.map(({ name }) => name), lacks: [], nextAt: now }
     }
-    if (pass !== undefined && pass.nextAt <= now) go(pass, facts, now)
+    if (pass !== undefined && pass.nextAt <= now) go(pass, now)
     return Math.min(pass?.nextAt ?? Number.POSITIVE_INFINITY, tell(world, now))
   }
 
-  function go(under: Pass, facts: ReturnType<typeof spareFactsOf>, now: number): void {
-    under.lacks.push(...lacksWithout(under.left.splice(0, NODES_AT_ONCE), facts))
+  /** What was seen before counts for nothing: a minute begins anew. */
+  function rest(state: Spare['state'], version: string, now: number): number {
+    pass = undefined
+    looked = { version, at: now }
+    since.clear()
+    spare = { state, lacks: [] }
+    return Number.POSITIVE_INFINITY
+  }
+
+  function go(under: Pass, now: number): void {
+    const { facts, lookout } = under
+    const count = Math.max(1, Math.floor(PAIRS_AT_ONCE / facts.nodes.length))
+    under.lacks.push(...under.left.splice(0, count).flatMap(lookout))
     under.nextAt = now + NODES_PAUSE_MS
     if (under.left.length > 0) return
     pass = undefined

@@ -33,13 +33,14 @@ export function judgedBySpare({ services, nodes, ...facts }: SpareFacts): Servic
     .toSorted((a, b) => compare(a.name, b.name))
 }
 
-/** What would have no place if that one of `lost` were gone. Sorted by worker, then by service. */
-export function lacksWithout(lost: readonly string[], facts: SpareFacts): SpareLack[] {
+/** Tells what would have no place if that one of the workers were gone, by service. */
+export function lookoutFrom(facts: SpareFacts): (lost: string) => SpareLack[] {
   const judged = judgedBySpare(facts)
   const held = placesOf(facts.instances)
   const board = boardOf(seatsOf(facts))
-  return lost.flatMap((node) => {
-    const spot = board.spots.find(({ seat }) => seat.name === node)
+  const spots = new Map(board.spots.map((spot) => [spot.seat.name, spot]))
+  return (node) => {
+    const spot = spots.get(node)
     if (spot === undefined) return []
     const { seat } = spot
     spot.seat = { ...seat, closed: 'would be gone' }
@@ -50,7 +51,7 @@ export function lacksWithout(lost: readonly string[], facts: SpareFacts): SpareL
     const placed = placeOn(board, needs, null)
     // The board is as it was, for the next one.
     for (const placement of placed.placements) {
-      const taken = board.spots.find((one) => one.seat.name === placement.node)
+      const taken = spots.get(placement.node)
       if (taken !== undefined) giveBack(board, taken, placement.need.demand)
     }
     spot.seat = seat
@@ -61,7 +62,7 @@ export function lacksWithout(lost: readonly string[], facts: SpareFacts): SpareL
       count: unplaced.length,
       why: unplaced[0]?.why ?? '',
     }))
-  })
+  }
 }
 
 /** Its own configuration leaves it no choice: that is no shortage. */

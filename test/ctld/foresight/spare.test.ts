@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { spareFactsOf } from '#ctld/deployer/deployer.ts'
-import { lacksWithout } from '#ctld/deployer/spare.ts'
+import { lookoutFrom } from '#ctld/deployer/spare.ts'
 import { scratchOf } from '#ctld/discovery/scratch.ts'
 import { setFacts } from '#ctld/discovery/world.ts'
 import { forecastOf, placesOf } from '#ctld/forecast.ts'
@@ -21,7 +21,7 @@ function deploy(real: RealWorld, name: string, concurrency: number, extra = {}):
 }
 
 const lacksOf = (real: RealWorld, ...lost: string[]) =>
-  lacksWithout(lost.length === 0 ? NODES : lost, spareFactsOf(real.world))
+  (lost.length === 0 ? NODES : lost).flatMap(lookoutFrom(spareFactsOf(real.world)))
 
 test('a lack is foretold for a worker where its death would leave something unplaced', () => {
   let lackCount = 0
