@@ -3,6 +3,7 @@
 // of the route table, until the deployment is settled: the way back is one step as well. Pure.
 
 import { hasPlace, isServing } from '#ctld/instance.ts'
+import { programOf } from '#ctld/revision.ts'
 import type { Instance } from '#shared/model.ts'
 import type { Gap } from './gap.ts'
 import { leavingOrder, terminate } from './leave.ts'
@@ -22,7 +23,11 @@ export function blueGreen(context: Context): Gap {
   const surplus = placedCount + giving.length - concurrency
   const gone = surplus > 0 ? leavingOrder(giving, context.mine).slice(0, surplus) : []
   const stays = giving.filter((instance) => !gone.includes(instance))
-  const helpers = [...pools.warm, ...idle].filter(isServing).slice(0, Math.max(-surplus, 0))
+  // Of the group that serves: two programs never serve beside each other here.
+  const group = giving[0] && programOf(service, giving[0].revision)
+  const helpers = [...pools.warm, ...idle]
+    .filter((one) => isServing(one) && programOf(service, one.revision) === group)
+    .slice(0, Math.max(-surplus, 0))
   const excess = leavingOrder(waiting, context.mine).slice(
     0,
     Math.max(pools.current.length - concurrency, 0),

@@ -56,9 +56,7 @@ export function goalOf({ percent }: Rollout, concurrency: number): number {
 function nextStepAt({ service, pools }: Context, rollout: Rollout, goal: number): number {
   if (rollout.percent >= WHOLE) return Infinity
   const placed = pools.current.filter(hasPlace)
-  const isWhole =
-    placed.length >= goal && pools.current.every((one) => hasPlace(one) && isServing(one))
-  if (!isWhole) return Infinity
+  if (placed.length < goal || !placed.every(isServing)) return Infinity
   const quietSince = Math.max(rollout.since, ...placed.map(({ changedAt }) => changedAt))
   return quietSince + durationMs(service.config.update.pause)
 }

@@ -23,13 +23,16 @@ export function rolling(context: Context, rules: RollingRules): Gap {
   const { concurrency } = service.config
   const board = boardOf(context)
   const actions = [
-    ...dropSurplus(context, board),
+    ...dropSurplus(context, board, rules),
     ...fillPlaces(context, board, rules),
     ...dropIdle(context, board),
   ]
   const exchanged = exchange(context, board, rules)
   actions.push(...exchanged.actions)
-  const count = wantedCount(context, board, rules)
+  const count =
+    actions.some(({ kind }) => kind === 'terminate') && surgeOf(context) === 0
+      ? 0
+      : wantedCount(context, board, rules)
   const isQuiet = actions.length === 0 && pools.ending.length === 0
   const total = board.placed.length + board.giving.length + board.waiting.length
   const isFull = total >= concurrency && surgeOf(context) === 0
@@ -77,28 +80,37 @@ function since({ healthyAt }: Instance): number {
 }
 
 /** More than are asked for, because fewer are than were, or because a node returned with its own. */
-function dropSurplus(context: Context, board: Board): Action[] {
+function dropSurplus(context: Context, board: Board, { goal }: RollingRules): Action[] {
   const { concurrency } = context.service.config
   const limit = concurrency + surgeOf(context)
   const why = `more than concurrency ${concurrency}`
   const actions: Action[] = []
-  // One that came back with its node may be better placed than the copy that has its place.
-  const isUseless = (one: Instance) => !hasPlace(one) && !isReachable(one, context.nodes)
-  const drop = (from: readonly Instance[], count: number) => {
+  const drop = (from: Instance[], count: number, isFirst: (one: Instance) => boolean) => {
     if (count <= 0 || from.length === 0) return
-    const gone = new Set(leavingOrder(from, context.mine, isUseless).slice(0, count))
+    const gone = new Set(leavingOrder(from, context.mine, isFirst).slice(0, count))
     const stays = (one: Instance) => !gone.has(one)
     board.giving = board.giving.filter(stays)
     board.placed = board.placed.filter(stays)
     board.waiting = board.waiting.filter(stays)
-    const whyOf = (one: Instance) =>
-      context.pools.current.includes(one) ? why : whyReplaced(one, context)
-    actions.push(...[...gone].map((one) => terminate(one, whyOf(one))))
+    const isCurrent = (one: Instance) => context.pools.current.includes(one)
+    actions.push(
+      ...[...gone].map((one) => terminate(one, isCurrent(one) ? why : whyReplaced(one, context))),
+    )
   }
+  // One that came back with its node may be better placed than the copy that has its place.
+  const isUseless = (one: Instance) => !hasPlace(one) && !isReachable(one, context.nodes)
   const current = [...board.placed, ...board.waiting]
-  drop(current, current.length - concurrency)
-  drop(board.giving, board.placed.length + board.giving.length - concurrency)
-  drop(board.waiting, board.placed.length + board.giving.length + board.waiting.length - limit)
+  drop(current, current.length - concurrency, isUseless)
+  for (let left = board.placed.length + board.giving.length; left > concurrency; left -= 1) {
+    // A canary that has more than its share, because nobody else was there, gives that up first.
+    const group = board.placed.length > goal ? board.placed : board.giving
+    drop([...board.placed, ...board.giving], 1, (one) => group.includes(one))
+  }
+  drop(
+    board.waiting,
+    board.placed.length + board.giving.length + board.waiting.length - limit,
+    isUseless,
+  )
   return actions
 }
 
