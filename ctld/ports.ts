@@ -69,8 +69,8 @@ export type Machines = { restart(command: readonly string[], timeoutMs: number):
 export type Secrets = {
   /** What the user must be told of the opening. */
   notices: readonly string[]
-  /** Newest versions, sorted by name. */
-  list(): { name: string; version: number; updatedAt: number }[]
+  /** Sorted by name. `versions` that can be read, ascending; the last is the newest. */
+  list(): { name: string; versions: readonly number[]; updatedAt: number }[]
   /** undefined: there is no such version (any more). */
   value(name: string, version: number): string | undefined
   /**

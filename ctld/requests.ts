@@ -13,7 +13,7 @@ import type { Request } from './inbox.ts'
 import { foldRebalanceCommand, refuseDrain } from './moves.ts'
 import type { Notifier } from './notifier/notifier.ts'
 import type { Boot, Secrets } from './ports.ts'
-import { newestVersions } from './secrets/secrets.ts'
+import { versionsOf } from './secrets/secrets.ts'
 
 export type Taken = {
   /** The commit is done: says so to those who asked. */
@@ -117,7 +117,7 @@ export function createRequests(ports: {
   ): Promise<CommandResult> {
     const referenced = referencedVersions(world, name)
     const { version, isNew } = await secrets.set({ name, value, referenced }, now)
-    world.secrets = newestVersions(secrets)
+    world.secrets = versionsOf(secrets)
     if (isNew) tellNews(world, now, 'secret.set', 'secret set', { secret: name, version })
     const [view] = secretViews(
       world,
@@ -133,7 +133,7 @@ export function createRequests(ports: {
     }
     refuseWhileUsed(world, name)
     await secrets.remove(name)
-    world.secrets = newestVersions(secrets)
+    world.secrets = versionsOf(secrets)
     tellNews(world, now, 'secret.removed', 'secret removed', { secret: name })
     return {}
   }

@@ -1,8 +1,9 @@
 // What an instance is given beside its image: its secrets as files, and its service's volumes. The
 // files are the instance's own and go with it; the volumes stay until somebody removes them.
 
-import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chown, mkdir, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { makePassage, removeEmpty } from '#agentd/secrets/memory-folder.io.ts'
 import { volumeVariable } from '#shared/secrets-schema.ts'
 
 export type Owner = { uid: number; gid: number }
@@ -15,7 +16,8 @@ export async function giveSecrets(
 ): Promise<Record<string, string>> {
   await takeSecrets(folder)
   if (files.length === 0) return {}
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makePassage(dirname(folder))
+  await mkdir(folder, { mode: 0o700 })
   for (const { name, text } of files) {
     const path = join(folder, name)
     await writeFile(path, text, { mode: 0o400, flag: 'wx' })
@@ -26,8 +28,9 @@ export async function giveSecrets(
   return { TUCANO_SECRETS: folder }
 }
 
-export function takeSecrets(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true })
+export async function takeSecrets(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true })
+  await removeEmpty(dirname(folder))
 }
 
 /** Makes what is not there yet; answers the variables that say where the volumes are. */
@@ -39,9 +42,8 @@ export async function giveVolumes(
   if (volumes === undefined || volumes.names.length === 0) return {}
   const { service, names } = volumes
   const home = join(root, service)
-  await mkdir(home, { recursive: true })
   // Its program goes through them to its volumes; nobody can list them.
-  for (const folder of [root, home]) await chmod(folder, 0o711)
+  for (const folder of [root, home]) await makePassage(folder)
   const paths: [string, string][] = []
   for (const name of names) {
     const path = join(home, name)

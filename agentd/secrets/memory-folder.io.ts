@@ -1,17 +1,28 @@
 // The folder for what must not lie on a disk: in the machine's shared memory, or, where there is
 // none, in the agent's data folder. It goes with the machine's power, as what needs it does.
 
-import { chmod, lstat, mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  statfs,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Vault } from '#agentd/ports.ts'
+import { TucanoError } from '#shared/errors.ts'
 import { type SecretGiven, secretGivenSchema } from '#shared/wire.ts'
 
 const SHARED_MEMORY = '/dev/shm'
 const TMPFS_MAGIC = 0x01021994
 const VALUES = 'values.json'
 /** Others may go through it to their own folders, and see nothing of it. */
-const MODE = 0o711
+const PASSAGE_MODE = 0o711
 
 export type MemoryFolder = {
   path: string
@@ -19,19 +30,26 @@ export type MemoryFolder = {
   isMemory: boolean
 }
 
-/** `tag` names the agent among those of this machine. */
-export async function openMemoryFolder(options: {
+/** Says which folder it will be; it is made when there is something for it. */
+export async function findMemoryFolder(options: {
   dataFolder: string
+  /** Names the agent among those of this machine. */
   tag: string
   sharedMemory?: string
 }): Promise<MemoryFolder> {
   const { dataFolder, tag, sharedMemory = SHARED_MEMORY } = options
   const path = join(sharedMemory, `tucano-${tag}`)
-  if ((await isInMemory(sharedMemory)) && (await isOurs(path))) return { path, isMemory: true }
-  const onDisk = join(dataFolder, 'secrets')
-  await mkdir(onDisk, { recursive: true })
-  await chmod(onDisk, MODE)
-  return { path: onDisk, isMemory: false }
+  if ((await isInMemory(sharedMemory)) && !(await isOthers(path))) return { path, isMemory: true }
+  return { path: join(dataFolder, 'secrets'), isMemory: false }
+}
+
+/** Anybody may make folders in shared memory: one that somebody else made is refused. */
+export async function makePassage(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  if (await isOthers(path)) throw new TucanoError('store_failed', `${path} belongs to another user`)
+  await chmod(path, PASSAGE_MODE)
 }
 
 /** Where there is no shared memory nothing is kept: values are not written to a disk. */
@@ -39,18 +57,30 @@ export function openVault({ path, isMemory }: MemoryFolder): Vault {
   const file = join(path, VALUES)
   return {
     async load() {
-      const text = await readFile(file, 'utf8').catch(() => '[]')
-      return parsed(text)
+      if (!isMemory) return []
+      return parsed(await readFile(file, 'utf8').catch(() => '[]'))
     },
     async save(values) {
       if (!isMemory) return
-      if (values.length === 0) return rm(file, { force: true })
+      if (values.length === 0) {
+        await rm(file, { force: true })
+        await removeEmpty(path)
+        return
+      }
+      await makePassage(path)
       const fresh = `${file}.new`
       await rm(fresh, { force: true })
       await writeFile(fresh, JSON.stringify(values), { mode: 0o400, flag: 'wx' })
       await rename(fresh, file)
     },
   }
+}
+
+/** Instances that still have files there keep it. */
+export async function removeEmpty(path: string): Promise<void> {
+  await rmdir(path).catch(() => {
+    // It is not empty, or was never made.
+  })
 }
 
 /** What is damaged is as good as absent: the controller sends it again. */
@@ -68,13 +98,7 @@ async function isInMemory(folder: string): Promise<boolean> {
   return seen?.type === TMPFS_MAGIC
 }
 
-/** Anybody may make folders there: one that somebody else made is not taken. */
-async function isOurs(path: string): Promise<boolean> {
-  await mkdir(path, { mode: 0o700 }).catch(() => {
-    // It is there already, or cannot be made: what is there says which.
-  })
+async function isOthers(path: string): Promise<boolean> {
   const seen = await lstat(path).catch(() => undefined)
-  if (seen === undefined || !seen.isDirectory() || seen.uid !== process.getuid?.()) return false
-  await chmod(path, MODE)
-  return true
+  return seen !== undefined && !(seen.isDirectory() && seen.uid === process.getuid?.())
 }

@@ -20,7 +20,7 @@ export function versionsFor(
   const names = Object.keys(config.secrets ?? {}).sort()
   const missing = names.filter((name) => !world.secrets.has(name))
   if (missing.length > 0) throw notSet(config.name, missing)
-  return Object.fromEntries(names.map((name) => [name, world.secrets.get(name) ?? 0]))
+  return Object.fromEntries(names.map((name) => [name, world.secrets.get(name)?.at(-1) ?? 0]))
 }
 
 /** Those of the declared revision. */
@@ -52,11 +52,27 @@ export function referencedVersions(world: World, name: string): Set<number> {
   return new Set(entries.flatMap((entry) => entry.secrets?.[name] ?? []))
 }
 
+/** Throws `conflict` when a revision that is gone back to had a secret that was removed since. */
+export function refuseWithoutSecrets(world: World, name: string, entry: ServiceRevision): void {
+  const gone = Object.entries(entry.secrets ?? {}).filter(
+    ([secret, version]) => world.secrets.get(secret)?.includes(version) !== true,
+  )
+  if (gone.length === 0) return
+  const what = gone.map(([secret, version]) => `${secret} (version ${version})`).join(', ')
+  const words = `${name}: revision ${entry.revision} had secrets that were removed: ${what}`
+  throw new TucanoError('conflict', words)
+}
+
 export function secretViews(
   world: World,
-  list: readonly { name: string; version: number; updatedAt: number }[],
+  list: readonly { name: string; versions: readonly number[]; updatedAt: number }[],
 ): SecretView[] {
-  return list.map((one) => ({ ...one, usedBy: usersOf(world, one.name) }))
+  return list.map(({ name, versions, updatedAt }) => ({
+    name,
+    version: versions.at(-1) ?? 0,
+    updatedAt,
+    usedBy: usersOf(world, name),
+  }))
 }
 
 /** Throws `conflict` while somebody uses it, or could go back to using it by a revert. */

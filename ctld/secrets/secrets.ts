@@ -68,16 +68,17 @@ export async function openSecrets(ports: SecretsPorts): Promise<Secrets> {
   return {
     notices,
     list: () =>
-      kept.map(({ name, versions }) => {
-        const { version, at } = newestOf(versions)
-        return { name, version, updatedAt: at }
-      }),
+      kept.map(({ name, versions }) => ({
+        name,
+        versions: versions.map(({ version }) => version),
+        updatedAt: versions.at(-1)?.at ?? 0,
+      })),
     value(name, version) {
-      const one = versionsOf(kept, name).find((each) => each.version === version)
+      const one = keptOf(kept, name).find((each) => each.version === version)
       return one && openOne(key, name, one)
     },
     async set({ name, value, referenced }, now) {
-      const had = versionsOf(kept, name)
+      const had = keptOf(kept, name)
       const last = had.at(-1)
       if (last !== undefined && openOne(key, name, last) === value) {
         return { version: last.version, isNew: false }
@@ -102,8 +103,8 @@ export async function openSecrets(ports: SecretsPorts): Promise<Secrets> {
 }
 
 /** As the rest of the controller knows them. */
-export function newestVersions(secrets: Secrets): ReadonlyMap<string, number> {
-  return new Map(secrets.list().map(({ name, version }) => [name, version]))
+export function versionsOf(secrets: Secrets): ReadonlyMap<string, readonly number[]> {
+  return new Map(secrets.list().map(({ name, versions }) => [name, versions]))
 }
 
 /** Values of all that these instances get, each once; what is gone is left out. */
@@ -136,14 +137,8 @@ function documentOf(key: SealKey, secrets: Kept[]): Document {
   return { key: fingerprintOf(key), secrets }
 }
 
-function versionsOf(kept: readonly Kept[], name: string): Version[] {
+function keptOf(kept: readonly Kept[], name: string): Version[] {
   return kept.find((one) => one.name === name)?.versions ?? []
-}
-
-function newestOf(versions: readonly Version[]): Version {
-  const newest = versions.at(-1)
-  if (newest === undefined) throw new Error('a secret has no version')
-  return newest
 }
 
 function refuseTooMany(kept: readonly Kept[]): void {

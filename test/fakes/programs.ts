@@ -30,6 +30,8 @@ export type Start = {
   argv: readonly string[]
   folder: string
   env: Readonly<Record<string, string>>
+  files?: readonly { name: string; text: string }[]
+  volumes?: { service: string; names: readonly string[] }
   limits?: InstanceLimits | undefined
   user?: string | undefined
   /** 1, 2, …: how often this id was started on this machine. */

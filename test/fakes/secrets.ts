@@ -13,10 +13,11 @@ export function createFakeSecrets(): FakeSecrets {
     list: () =>
       [...kept]
         .toSorted(([a], [b]) => compare(a, b))
-        .flatMap(([name, versions]) => {
-          const last = versions.at(-1)
-          return last === undefined ? [] : { name, version: last.version, updatedAt: last.at }
-        }),
+        .map(([name, versions]) => ({
+          name,
+          versions: versions.map(({ version }) => version),
+          updatedAt: versions.at(-1)?.at ?? 0,
+        })),
     value: (name, version) => kept.get(name)?.find((one) => one.version === version)?.value,
     async set({ name, value, referenced }, now) {
       if (fake.failWith !== undefined) throw fake.failWith

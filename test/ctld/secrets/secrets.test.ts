@@ -2,9 +2,10 @@
 // missing or wrong.
 
 import { describe, expect, test } from 'vitest'
-import { openSecrets, SECRETS_BYTES_MAX, SECRETS_MAX } from '#ctld/secrets/secrets.ts'
+import { openSecrets, SECRETS_BYTES_MAX, SECRETS_MAX, valuesFor } from '#ctld/secrets/secrets.ts'
 import { writeDurable } from '#shared/durable-file.ts'
 import { TucanoError } from '#shared/errors.ts'
+import { spec } from '#test/agentd/agent-world.ts'
 import { createFakeDisk, type FakeDisk } from '#test/fakes/disk.ts'
 import { randomOf } from '#test/helpers/seeds.ts'
 
@@ -28,7 +29,7 @@ describe('a secret', () => {
     expect(await set('one')).toEqual({ version: 1, isNew: true })
     expect(await set('one')).toEqual({ version: 1, isNew: false })
     expect(await set('two')).toEqual({ version: 2, isNew: true })
-    expect(secrets.list()).toEqual([{ name: 'db', version: 2, updatedAt: 1_000 }])
+    expect(secrets.list()).toEqual([{ name: 'db', versions: [2], updatedAt: 1_000 }])
     expect(secrets.value('db', 2)).toBe('two')
     expect(secrets.value('dc', 2)).toBeUndefined()
   })
@@ -68,7 +69,10 @@ describe('a secret', () => {
     disk.kill()
     const after = await open()
     expect(after.notices).toEqual([])
-    expect(after.list().map(({ name, version }) => `${name} ${version}`)).toEqual(['a 2', 'b 1'])
+    expect(after.list().map(({ name, versions }) => `${name} ${versions}`)).toEqual([
+      'a 1,2',
+      'b 1',
+    ])
     expect(after.value('b', 1)).toBe('B ação\n')
     expect(after.value('a', 1)).toBe('A1')
   })
@@ -238,7 +242,11 @@ test('F21: after a power cut every secret that was acknowledged is there', async
     vault.disk.crash(() => random.random())
     const after = await vault.open()
     for (const [name, value] of acknowledged) {
-      const version = after.list().find((one) => one.name === name)?.version ?? 0
+      const version =
+        after
+          .list()
+          .find((one) => one.name === name)
+          ?.versions.at(-1) ?? 0
       expect(after.value(name, version), `seed ${seed}`).toBe(value)
     }
   }
@@ -316,3 +324,23 @@ function textsOf(disk: FakeDisk): string {
 
 const encodings = (text: string) =>
   (['base64', 'hex'] as const).map((way) => Buffer.from(text).toString(way).replace(/=+$/, ''))
+
+test('S6: an order has the values of what it lets run, each once, and no others', async () => {
+  const { open } = aVault()
+  const secrets = await open()
+  for (const name of ['a', 'b', 'c']) {
+    await secrets.set({ name, value: `value of ${name}`, referenced: none }, 0)
+  }
+  const use = (name: string, version = 1) => ({ name, version, variable: name.toUpperCase() })
+  const given = valuesFor(secrets, [
+    spec('i-1', { secrets: [use('a'), use('b')] }),
+    spec('i-2', { secrets: [use('a')] }),
+    spec('i-3', { secrets: [use('c')], want: 'stop' }),
+    spec('i-4', { secrets: [use('b', 2), use('gone')] }),
+    spec('i-5'),
+  ])
+  expect(given).toEqual([
+    { name: 'a', version: 1, value: 'value of a' },
+    { name: 'b', version: 1, value: 'value of b' },
+  ])
+})
