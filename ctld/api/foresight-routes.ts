@@ -62,7 +62,7 @@ const forecastShape = {
 
 export const forecastAnswer = z.strictObject(forecastShape)
 
-const changeAnswer = z.strictObject({
+export const changeAnswer = z.strictObject({
   key: z.string(),
   before: z.unknown().optional(),
   after: z.unknown().optional(),
@@ -78,14 +78,15 @@ export const planAnswer = z.strictObject({
 })
 
 const simulation = z.strictObject({
-  kill: z.array(name()).max(SUPPOSED_MAX).optional().describe('Workers that die at once'),
+  kill: z.array(name()).min(1).max(SUPPOSED_MAX).optional().describe('Workers that die at once'),
   add: z
     .array(z.strictObject({ name: name(), labels: labels().optional() }))
+    .min(1)
     .max(SUPPOSED_MAX)
     .optional()
     .describe('Workers that join, each like the first one that is alive'),
   scale: z.record(name(), integer(0, CONCURRENCY_MAX)).optional().describe('By service'),
-  drain: z.array(name()).max(SUPPOSED_MAX).optional().describe('Workers that are drained'),
+  drain: z.array(name()).min(1).max(SUPPOSED_MAX).optional().describe('Workers that are drained'),
 })
 
 export function foresightRoutes(context: ApiContext): Route[] {
@@ -134,7 +135,7 @@ async function planOf(
 }
 
 /** Where the files lie on the machine that packed them is no part of what runs. */
-function shown(config: ServiceConfig | undefined): unknown {
+export function shown(config: ServiceConfig | undefined): unknown {
   if (config === undefined) return undefined
   const { path: _, archive: __, ...image } = config.image
   return { ...config, image }
