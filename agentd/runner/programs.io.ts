@@ -103,9 +103,10 @@ export function createPrograms(options: {
     },
     freePort: (range, taken) => freePort(host, range, taken),
     isPortFree: (port) => isPortFree(host, port),
-    async probe({ mark, port, way, timeoutMs }) {
+    async probe({ id, mark, port, way, timeoutMs }) {
       if (way.kind === 'command') {
-        return commands.run({ argv: way.argv, mark, timeoutMs, entries: [] })
+        const entries = box.entriesOf(id)
+        return commands.run({ argv: way.argv, mark, timeoutMs, entries })
       }
       const place = { host: probeHost, port, timeoutMs }
       return way.kind === 'http' ? probeHttp(place, way) : probeTcp(place)

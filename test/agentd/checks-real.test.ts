@@ -186,8 +186,8 @@ test('what it leaves in its group does not outlive it, nor keep anybody waiting'
   const pid = Number(readFileSync(join(folder, 'child'), 'utf8'))
   await vi.waitFor(() => expect(startTimeOf(pid)).toBeUndefined())
   // One that leaves the group keeps the output open: its answer counts all the same.
-  const escape = `setsid sh -c 'echo $$ >${folder}/escaped; exec sleep 600' & sleep 0.2; exit 0`
-  expect(await commandOf(escape)).toMatchObject({ ok: true })
+  const leaves = `setsid sh -c 'echo $$ >${folder}/escaped; exec sleep 600' & sleep 0.2; exit 0`
+  expect(await commandOf(leaves)).toMatchObject({ ok: true })
   process.kill(Number(readFileSync(join(folder, 'escaped'), 'utf8')), 'SIGKILL')
 })
 
