@@ -44,6 +44,27 @@ export type SecretAnswer = {
 }
 export type SecretSetAnswer = SecretAnswer & { isNew: boolean }
 
+export type HistoryAnswer = {
+  service: string
+  revision: number
+  goodRevision: number | null
+  revisions: {
+    revision: number
+    program: number
+    at: number
+    instances: number
+    changed: string[] | null
+  }[]
+  deployments: Deployment[]
+}
+
+export type DiffAnswer = {
+  service: string
+  from: number
+  to: number
+  changes: { key: string; before?: unknown; after?: unknown }[]
+}
+
 export type ServiceDetail = {
   service: Service
   summary: ServiceSummary

@@ -6,14 +6,15 @@ import type { Context } from './command.ts'
 import { detached } from './deploy.ts'
 import { tellFailure } from './deploy-failure.ts'
 import { follow, stillGoesOn, timeoutOf } from './follow.ts'
+import { followBack, tellReceipt } from './receipt.ts'
 
 export type ServiceChange = {
   service: string
   method: 'POST' | 'DELETE'
   path: string
   body?: unknown
-  /** `stopped`, `removed`: what it is when the change is done. */
-  done: string
+  /** `stopped`, `removed`: what it is when the change is done. Absent: its revision. */
+  done?: string
 }
 
 export async function changeService(context: Context, change: ServiceChange): Promise<number> {
@@ -33,9 +34,12 @@ export async function changeService(context: Context, change: ServiceChange): Pr
   const isDone = deployment === undefined || deployment.state.startsWith('complete_')
   if (!isDone) {
     tellFailure(screen, last, detail)
+    await followBack(context, client, { deployment: last, timeoutMs })
     return 1
   }
-  if (!screen.json) screen.line(`${service}: ${change.done}`)
+  if (screen.json) return 0
+  screen.line(`${service}: ${change.done ?? `revision ${last.revision} runs, ${last.why}`}`)
+  tellReceipt(screen, last)
   return 0
 }
 

@@ -4,12 +4,14 @@ import { alerts } from './alerts.ts'
 import { balancer } from './balancer.ts'
 import type { Command } from './command.ts'
 import { config } from './config.ts'
-import { cordon, uncordon } from './cordon.ts'
+import { cordon } from './cordon.ts'
 import { deploy } from './deploy.ts'
+import { diff } from './diff.ts'
 import { drain } from './drain.ts'
 import { events } from './events.ts'
 import { explain } from './explain.ts'
 import { createHelp } from './help.ts'
+import { history } from './history.ts'
 import { logs } from './logs.ts'
 import { maintenance } from './maintenance.ts'
 import { nodes } from './nodes.ts'
@@ -20,6 +22,7 @@ import { rebalance } from './rebalance.ts'
 import { restart } from './restart.ts'
 import { resume } from './resume.ts'
 import { rm } from './rm.ts'
+import { rollback } from './rollback.ts'
 import { scale } from './scale.ts'
 import { secret } from './secret.ts'
 import { services } from './services.ts'
@@ -27,6 +30,7 @@ import { show } from './show.ts'
 import { simulate } from './simulate.ts'
 import { start } from './start.ts'
 import { stop } from './stop.ts'
+import { uncordon } from './uncordon.ts'
 import { undrain } from './undrain.ts'
 import { unfreeze } from './unfreeze.ts'
 import { up } from './up/up.ts'
@@ -47,6 +51,9 @@ export const commands: readonly Command[] = [
   stop,
   start,
   restart,
+  rollback,
+  history,
+  diff,
   pause,
   resume,
   maintenance,

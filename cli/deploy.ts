@@ -12,6 +12,7 @@ import { follow, stillGoesOn, timeoutOf, waitOptions } from './follow.ts'
 import { printInstances } from './instances.ts'
 import { showPlan } from './plan.ts'
 import { reachOf } from './reach.ts'
+import { followBack, tellReceipt } from './receipt.ts'
 import { concurrencyOption, readConfig } from './service-file.ts'
 import { plain } from './table.ts'
 import { bringImage } from './upload.ts'
@@ -85,10 +86,12 @@ async function finish(
   if (screen.json) screen.object(deployment)
   if (!isDone) {
     tellFailure(screen, deployment, detail)
+    await followBack(context, client, { deployment, timeoutMs })
     return 1
   }
   if (screen.json || detail === undefined) return 0
   screen.note(`${config.name} runs: ${deployment.why}`)
+  tellReceipt(screen, deployment)
   const live = detail.instances.filter(({ state }) => state === 'started')
   printInstances(screen, live, context.now())
   for (const line of await reachOf(client, config)) screen.line(line)

@@ -21,6 +21,7 @@ const settled: ReadonlySet<DeploymentState> = new Set<DeploymentState>([
   'complete_termination',
   'incomplete_termination',
   'superseded',
+  'reverted',
 ])
 
 export type Outcome = {

@@ -9,7 +9,7 @@ import { concurrencyOption, readConfig } from './service-file.ts'
 import type { Cell, Column } from './table.ts'
 import { digestOf } from './upload.ts'
 
-const changeColumns: readonly Column[] = [
+export const changeColumns: readonly Column[] = [
   { title: 'KEY', least: 16 },
   { title: 'BEFORE', least: 16 },
   { title: 'AFTER', least: 16 },
@@ -55,7 +55,7 @@ function titleOf({ service, was, revision, changes, image }: PlanAnswer): string
   return `${service}: revision ${was} -> ${revision}${upload}`
 }
 
-function changeRow({ key, before, after }: PlanAnswer['changes'][number]): Cell[] {
+export function changeRow({ key, before, after }: PlanAnswer['changes'][number]): Cell[] {
   return [key, valueText(before), valueText(after)]
 }
 

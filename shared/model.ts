@@ -211,8 +211,8 @@ export type DeployReceipt = {
   during: Figures
   /** From then on, while it was watched. */
   after: Figures
-  /** Since it began, by the revision at which the program appeared, in that order. */
-  programs: (Figures & { program: number })[]
+  /** Since it began, by the revision at which the program appeared; `isNew`: its own. */
+  programs: (Figures & { program: number; isNew: boolean })[]
 }
 
 /** One line of the cluster's history; `cursor` grows by one. */

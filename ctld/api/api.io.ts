@@ -15,6 +15,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import { ADMIN, type ApiContext, ok } from './context.ts'
 import { explainRoutes } from './explain-routes.ts'
 import { foresightRoutes } from './foresight-routes.ts'
+import { historyRoutes } from './history-routes.ts'
 import { imageRoutes } from './image-routes.ts'
 import { instanceRoutes } from './instance-routes.ts'
 import { nodeRoutes } from './node-routes.ts'
@@ -67,6 +68,7 @@ export function apiRoutes(context: ApiContext): Route[] {
     ...serviceRoutes(context),
     ...explainRoutes(context),
     ...foresightRoutes(context),
+    ...historyRoutes(context),
     ...secretRoutes(context),
     ...balancerRoutes(context),
     ...instanceRoutes(context),

@@ -142,7 +142,7 @@ const receiptAnswer = z
     during: figuresAnswer.describe('Until it had taken the last place, or was given up'),
     after: figuresAnswer.describe('While it was watched'),
     programs: z
-      .array(figuresAnswer.extend({ program: z.int().min(1) }))
+      .array(figuresAnswer.extend({ program: z.int().min(1), isNew: z.boolean() }))
       .describe('Since it began, by the revision at which the program appeared'),
   })
   .describe('What the balancer counted around it')

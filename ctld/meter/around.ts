@@ -13,7 +13,8 @@ export const RECENT_MS = 30_000
 export type Trial = { deployment: Deployment; service: Service }
 
 export type Around = {
-  service: string
+  /** The one that it brings. */
+  program: number
   before: Tally
   during: Tally
   after: Tally
@@ -32,7 +33,7 @@ export type Around = {
 export function newAround(trial: Trial, history: readonly Sample[]): Around {
   const { deployment, service } = trial
   const around: Around = {
-    service: service.name,
+    program: service.programRevision,
     before: newTally(),
     during: newTally(),
     after: newTally(),
@@ -81,14 +82,17 @@ export function recentOf({ recent }: Around, program: number): Tally {
   return sum
 }
 
-export function receiptOf({ before, during, after, programs, stored }: Around): DeployReceipt {
+export function receiptOf(around: Around): DeployReceipt {
+  const { before, during, after, programs, stored } = around
   return {
     before: stored?.before ?? figuresOf(before),
     during: joined(stored?.during, figuresOf(during)),
     after: joined(stored?.after, figuresOf(after)),
     programs: [...programs.entries()]
       .sort(([left], [right]) => left - right)
-      .map(([program, tally]) => ({ program, ...figuresOf(tally) })),
+      .map(([program, tally]) => {
+        return { program, isNew: program === around.program, ...figuresOf(tally) }
+      }),
   }
 }
 

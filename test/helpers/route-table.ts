@@ -44,10 +44,14 @@ export function bodyFor(route: Route): unknown {
     'POST /v1/plan': { config: aConfig() },
     'POST /v1/simulate': { kill: ['w1'], add: [{ name: 'w9', labels: { zone: 'a' } }] },
     'POST /v1/services/:name/scale': { concurrency: 3 },
+    'POST /v1/services/:name/rollback': { revision: 1 },
     'POST /v1/services/:name/pause': { for: '20s' },
     'POST /v1/services/:name/maintenance': { page: '<p>Back soon</p>' },
+    'POST /v1/nodes/:name/drain': { deadline: '5m', force: true },
+    'POST /v1/rebalance': { instances: ['i-1'] },
     'POST /v1/agents/:name/report': aReport(),
     'POST /v1/images': Buffer.from('packed'),
+    'PUT /v1/secrets/:name': { value: 'one' },
     'PUT /v1/config': { version: 2, text: 'topology: []' },
   }
   return bodies[titleOf(route)]
