@@ -47,10 +47,14 @@ function changeText({ kind, fields }: ClusterEvent): string | undefined {
   return `${subject}: ${change}${why === undefined || why === '' ? '' : ` (${why})`}`
 }
 
-/** Whether a node is drained is no state of its own. */
+/** Whether a node gets instances is no state of its own. */
 const drainWords: Record<string, string> = {
   'node.drained': 'drained',
   'node.undrained': 'takes instances again',
+  'node.empty': 'drained and empty',
+  'node.drain_late': 'not empty at the deadline of its drain',
+  'node.cordoned': 'cordoned',
+  'node.uncordoned': 'takes new instances again',
 }
 
 const shortOf = (id: string | number | boolean) => String(id).slice(-ID_SHORT)
@@ -73,7 +77,7 @@ function wordOf(key: string, value: string | number | boolean, wide: boolean): s
 function toneOf({ kind, fields }: ClusterEvent): Tone | undefined {
   const words = `${kind} ${fields.now ?? ''} ${fields.state ?? ''}`
   if (/dead|failed|crashed|lost|frozen|incomplete/.test(words)) return 'bad'
-  if (/suspect|reviving|unexpected|paused|maintenance/.test(words)) return 'warn'
+  if (/suspect|reviving|unexpected|paused|maintenance|late/.test(words)) return 'warn'
   return undefined
 }
 

@@ -78,7 +78,7 @@ function rowOf(node: NodeAnswer, now: number): Cell[] {
   const { metrics } = node
   return [
     node.name,
-    nodeState(node.state, node.drained),
+    nodeState(node),
     `${node.ip}:${node.agent_port}`,
     metrics === null ? '' : percent(metrics.cpu),
     metrics === null ? '' : percent(metrics.memory_used / metrics.memory_total),

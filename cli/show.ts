@@ -1,18 +1,20 @@
 // tucano show: all there is to know of one service, instance or node.
 
 import type { Deployment, Instance } from '#shared/model.ts'
-import type { InstancesAnswer, NodeAnswer, ServiceDetail } from './answers.ts'
+import type { DrainAnswer, HoldUp, InstancesAnswer, NodeAnswer, ServiceDetail } from './answers.ts'
 import { servicePath } from './change-service.ts'
 import { checkRows } from './check-rows.ts'
 import { orUndefined } from './client.ts'
 import type { Command, Context } from './command.ts'
+import { drainText } from './drain-text.ts'
 import { printInstances } from './instances.ts'
+import { nodePath } from './node-path.ts'
 import { reachOf } from './reach.ts'
 import { formerOf } from './revisions.ts'
 import type { Screen } from './screen.ts'
 import { plain, plainLine } from './table.ts'
 import { trafficText } from './traffic.ts'
-import { bytesText, instanceOf, instanceState, percent, since } from './words.ts'
+import { bytesText, instanceOf, instanceState, nodeState, percent, since } from './words.ts'
 
 type Row = readonly [string, string | undefined]
 
@@ -33,7 +35,10 @@ export const show: Command = {
     const node = await orUndefined(client.get<NodeAnswer>(`/v1/nodes/${name}`))
     if (node !== undefined) {
       const { instances } = await client.get<InstancesAnswer>(`/v1/instances?node=${name}`)
-      return showNode(context, node, instances)
+      const isEmptied = node.drain !== null && node.instanceCount > 0
+      const path = nodePath(word, '/drain')
+      const holds = isEmptied ? (await client.get<DrainAnswer>(path)).holds : []
+      return showNode(context, node, { instances, holds })
     }
     const { instances } = await client.get<InstancesAnswer>('/v1/instances?all=true')
     return showInstance(context, instanceOf(instances, word))
@@ -74,7 +79,11 @@ function showService(context: Context, detail: ServiceDetail, reach: readonly st
   return 0
 }
 
-function showNode(context: Context, node: NodeAnswer, instances: readonly Instance[]): number {
+function showNode(
+  context: Context,
+  node: NodeAnswer,
+  { instances, holds }: { instances: readonly Instance[]; holds: readonly HoldUp[] },
+): number {
   const { screen, now } = context
   if (screen.json) {
     screen.object(node)
@@ -85,8 +94,10 @@ function showNode(context: Context, node: NodeAnswer, instances: readonly Instan
   const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
   printRows(screen, [
     ['node', node.name],
-    ['state', `${node.state}${node.drained ? ', drained' : ''}: ${node.why}`],
+    ['state', `${nodeState(node).text}: ${node.why}`],
     ['since', `${since(node.changedAt, now())} ago`],
+    ['drain', node.drain === null ? undefined : drainText(node.drain, now())],
+    ...holds.map(({ service, why }): Row => ['still there', `${service}: ${plain(why)}`]),
     ['agent', `${node.ip}:${node.agent_port}, version ${node.agentVersion ?? 'not known'}`],
     ['labels', labels.join(' ') || undefined],
     ['cpu', metrics ? `${percent(metrics.cpu)} of ${metrics.cores} cores` : undefined],

@@ -3,7 +3,7 @@
 import { durationText } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Instance, NodeState } from '#shared/model.ts'
-import type { ServiceSummary } from './answers.ts'
+import type { NodeAnswer, ServiceSummary } from './answers.ts'
 import type { Cell, Tone } from './table.ts'
 
 const SHORT_ID = 8
@@ -112,7 +112,11 @@ export function serviceState({ state, traffic }: ServiceSummary): Cell {
   return { text: state, tone: tones[state] }
 }
 
-export function nodeState(state: NodeState, drained: boolean): Cell {
+export function nodeState(node: Pick<NodeAnswer, 'state' | 'drained' | 'drain' | 'cordoned'>): {
+  text: string
+  tone: Tone
+} {
+  const { state } = node
   const tones: Record<NodeState, Tone> = {
     unknown: 'dim',
     alive: 'good',
@@ -120,7 +124,20 @@ export function nodeState(state: NodeState, drained: boolean): Cell {
     reviving: 'warn',
     dead: 'bad',
   }
-  return drained ? { text: `${state}, drained`, tone: 'warn' } : { text: state, tone: tones[state] }
+  const closed = closedWord(node)
+  if (closed === undefined) return { text: state, tone: tones[state] }
+  return { text: state === 'alive' ? closed : `${state}, ${closed}`, tone: 'warn' }
+}
+
+/** Why it gets no instance though it is alive; a drain says how far it has come. */
+function closedWord({
+  drained,
+  drain,
+  cordoned,
+}: Pick<NodeAnswer, 'drained' | 'drain' | 'cordoned'>): string | undefined {
+  if (!drained) return cordoned ? 'cordoned' : undefined
+  if (drain === null || drain.emptyAt !== undefined) return 'drained'
+  return drain.isLate ? 'drain late' : 'drains'
 }
 
 /** `w1 w2 w3×2`. */

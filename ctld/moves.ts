@@ -130,7 +130,7 @@ function goOn(world: World, given: DeployGiven, pending: readonly Pending[], now
   const facts = plannerFacts(world, given)
   const step = stepRebalance(was, { facts, pending, pauseMs }, now)
   if (step.rebalance !== was) foldRebalance(world, was, step.rebalance, now)
-  foldLeaving(world, step.leaving)
+  foldLeaving(world, step.leaving, now)
   return step.wakeAt
 }
 

@@ -9,8 +9,8 @@ import { ADMIN, type ApiContext, answer, nameParams, nodeOf, ok } from './contex
 import {
   drainStateAnswer,
   nodeAnswer,
+  planAnswer,
   rebalanceAnswer,
-  rebalanceStateAnswer,
 } from './node-answers.ts'
 
 const INSTANCES_MAX = 1_000
@@ -99,13 +99,18 @@ function rebalanceRoutes({ ctld }: ApiContext): Route[] {
     route({
       method: 'GET',
       path: '/v1/rebalance',
-      summary: 'The moves that a rebalance would make now, and the last rebalance',
+      summary: 'The rebalance that is under way, or the last one',
       access: ADMIN,
-      answers: { 200: answer('Plan and state', rebalanceStateAnswer) },
-      async handle() {
-        const plan = await ctld.rebalancePlan()
-        return ok({ plan, rebalance: ctld.snapshot().rebalance })
-      },
+      answers: { 200: answer('null: there was none', rebalanceAnswer.nullable()) },
+      handle: () => ok(ctld.snapshot().rebalance),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/rebalance/plan',
+      summary: 'The moves that a rebalance would make now; nothing is moved',
+      access: ADMIN,
+      answers: { 200: answer('The plan', planAnswer) },
+      handle: async () => ok(await ctld.rebalancePlan()),
     }),
     route({
       method: 'POST',

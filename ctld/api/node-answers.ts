@@ -97,7 +97,7 @@ export const rebalanceAnswer = z.strictObject({
   finishedAt: at.exactOptional(),
 })
 
-const planAnswer = z.strictObject({
+export const planAnswer = z.strictObject({
   moves: z.array(moveAnswer).describe('In this order, one at a time'),
   staying: z
     .array(z.strictObject({ service: z.string(), why: z.string() }))
@@ -105,16 +105,11 @@ const planAnswer = z.strictObject({
   isCut: z.boolean().describe('There may be more to move than one rebalance does'),
 })
 
-export const rebalanceStateAnswer = z.strictObject({
-  plan: planAnswer,
-  rebalance: rebalanceAnswer.nullable(),
-})
-
 const holdUpAnswer = z.strictObject({
   instance: z.string(),
   service: z.string(),
   why: z.string(),
-  isStuck: z.boolean().describe('It stays until somebody does something about it'),
+  isStuck: z.boolean().describe('Nothing is under way that would end it'),
 })
 
 export const drainStateAnswer = z.strictObject({ node: nodeAnswer, holds: z.array(holdUpAnswer) })

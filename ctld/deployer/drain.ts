@@ -15,7 +15,7 @@ export type HoldUp = {
   instance: string
   service: string
   why: string
-  /** It stays until somebody does something about it. */
+  /** Nothing is under way that would end it. */
   isStuck: boolean
 }
 
@@ -44,6 +44,7 @@ export function unplaceable(facts: Facts, node: string, now: number): Pending[] 
 export function evictionsOf(facts: Facts, now: number): { actions: Action[]; wakeAt: number } {
   const result = { actions: [] as Action[], wakeAt: Number.POSITIVE_INFINITY }
   const until = new Map(facts.nodes.map(({ name, forcedUntil }) => [name, forcedUntil]))
+  if (facts.nodes.every(({ forcedUntil }) => forcedUntil === undefined)) return result
   for (const { id, node } of byId(facts.instances.filter(isHolding))) {
     const stopsAt = until.get(node)
     if (stopsAt === undefined) continue
@@ -87,7 +88,7 @@ function whyThere(
   const pinned = isForced ? undefined : service && pinnedBecause(service)
   if (pinned !== undefined) return { why: `${pinned}: it stays unless it is forced`, isStuck: true }
   const waits = pending.find((one) => one.service === instance.service)
-  if (waits !== undefined) return { why: `no place elsewhere: ${waits.why}`, isStuck: true }
+  if (waits !== undefined) return { why: `no place elsewhere: ${waits.why}`, isStuck: false }
   const newcomer = mine.find((one) => one.node !== instance.node && isStarting(one))
   if (newcomer !== undefined) {
     const failed = newcomer.failure === undefined ? '' : ` (${newcomer.why})`

@@ -24,12 +24,16 @@ export function foldRebalance(
 }
 
 /** Marks this one and no other; an instance whose move was given up stays where it is. */
-export function foldLeaving(world: World, move: Move | undefined): void {
+export function foldLeaving(world: World, move: Move | undefined, now: number): void {
   for (const instance of world.tables.instances.values()) {
     const isIt = instance.id === move?.instance
     if (isIt === (instance.leaving !== undefined)) continue
     const { leaving: _, ...rest } = instance
     const leaving = isIt ? { leaving: { why: move.why, to: move.to } } : {}
     world.tables.instances.put(instance.id, { ...rest, ...leaving })
+    if (!isIt) continue
+    const { id, service, node } = instance
+    const fields = { instance: id, service, node, to: move.to, why: move.why }
+    tellNews(world, now, 'instance.leaving', 'an instance is to change its worker', fields)
   }
 }

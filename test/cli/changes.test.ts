@@ -1,10 +1,10 @@
-// deploy, scale, stop, rm, drain and config against a fake controller.
+// deploy, scale, stop, rm and config against a fake controller.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Deployment, Instance } from '#shared/model.ts'
-import { aDeployment, aNode, anInstance, aService } from '#test/fakes/ctld.ts'
+import { aDeployment, anInstance, aService } from '#test/fakes/ctld.ts'
 import { createTestCli, type TestCli } from '#test/helpers/cli.ts'
 
 const YAML = `name: api
@@ -250,26 +250,6 @@ test('a service that is not there: 1, with what to call next', async () => {
   expect(err).toBe(
     'tucano: there is no service nope\nnext: tucano services and tucano ps list what there is\n',
   )
-})
-
-test('drain waits until the node is empty; undrain and unfreeze are done at once', async () => {
-  const cli = await createTestCli()
-  const running = cli.begin(['drain', 'w1'])
-  await expect.poll(() => cli.ctld.commands.length).toBe(1)
-  cli.ctld.step({ nodes: [aNode({ instanceCount: 0, drained: true })] })
-  cli.ctld.addEvent('instance changed')
-  expect(await running.done).toMatchObject({ code: 0, out: 'w1: drained and empty\n' })
-  expect((await cli.tucano('undrain', 'w1')).out).toBe('w1: takes instances again\n')
-  expect((await cli.tucano('unfreeze')).out).toContain('still frozen: w2')
-  expect((await cli.tucano('drain', 'w9')).err).toContain('next: tucano nodes')
-})
-
-test('drain --timeout says what is left; --detach returns at once', async () => {
-  const cli = await createTestCli()
-  const late = await cli.tucano('drain', 'w1', '--timeout', '30ms')
-  expect(late.code).toBe(1)
-  expect(late.err).toContain('1 instance left; it stays drained and goes on')
-  expect((await cli.tucano('drain', 'w1', '-d')).out).toContain('1 instance still to leave')
 })
 
 test('config get, put and history; a stale version says what to do', async () => {

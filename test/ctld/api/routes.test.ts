@@ -245,3 +245,30 @@ test('stopping answers whoever waits', async () => {
 async function waiting(ctld: { listeners(): number }): Promise<void> {
   while (ctld.listeners() === 0) await new Promise(setImmediate)
 }
+
+test('cordon, drain and rebalance become commands; what may be left out has its default', async () => {
+  const { ask, ctld } = createTestApi()
+  await ask('POST', '/v1/nodes/w1/cordon')
+  await ask('POST', '/v1/nodes/w1/uncordon', { body: {} })
+  await ask('POST', '/v1/nodes/w1/drain', { body: { deadline: '90s', force: true } })
+  await ask('POST', '/v1/nodes/w1/drain')
+  await ask('POST', '/v1/rebalance', { body: { instances: ['i-1'] } })
+  await ask('POST', '/v1/rebalance')
+  await ask('POST', '/v1/rebalance/stop')
+  expect(ctld.commands).toEqual([
+    { kind: 'cordon', node: 'w1' },
+    { kind: 'uncordon', node: 'w1' },
+    { kind: 'drain', node: 'w1', deadlineMs: 90_000, force: true },
+    { kind: 'drain', node: 'w1', deadlineMs: 600_000, force: false },
+    { kind: 'rebalance', instances: ['i-1'] },
+    { kind: 'rebalance' },
+    { kind: 'stop_rebalance' },
+  ])
+  expect((await ask('GET', '/v1/nodes/w1/drain')).json().holds).toEqual(ctld.holds)
+  expect((await ask('GET', '/v1/nodes/w9/drain')).statusCode).toBe(404)
+  expect((await ask('GET', '/v1/rebalance')).json()).toBeNull()
+  expect((await ask('GET', '/v1/rebalance/plan')).json()).toEqual(ctld.plan)
+  expect((await ask('POST', '/v1/nodes/w1/drain', { body: { deadline: 'now' } })).statusCode).toBe(
+    400,
+  )
+})
