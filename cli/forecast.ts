@@ -2,9 +2,9 @@
 // stand, and what would have no place.
 
 import { durationText } from '#shared/duration.ts'
-import type { ForecastAnswer, ForeseenAction } from './answers.ts'
+import type { ForecastAnswer } from './answers.ts'
 import type { Screen } from './screen.ts'
-import type { Cell, Column } from './table.ts'
+import type { Column } from './table.ts'
 import { shortIds } from './words.ts'
 
 const columns: readonly Column[] = [
@@ -24,13 +24,23 @@ const outlookColumns: readonly Column[] = [
 ]
 
 export function printActions(screen: Screen, { actions, cutBy }: ForecastAnswer): void {
+  const ids = new Set(actions.flatMap(({ instance }) => instance ?? []))
+  const short = screen.wide ? (id: string) => id : shortIds([...ids])
+  // The reason of an action may name another instance: by the same words as its own line.
+  const said = (why: string) =>
+    why.replace(/[\w-]{8,}/g, (word) => (ids.has(word) ? instanceText(word, short) : word))
   if (actions.length === 0) screen.line('nothing would be started or stopped')
   else {
-    const wide = (id: string) => id
-    const short = screen.wide ? wide : shortIds(actions.flatMap(({ instance }) => instance ?? []))
     screen.table(
       columns,
-      actions.map((action) => actionRow(action, short)),
+      actions.map(({ afterMs, kind, service, instance, node, why }) => [
+        durationText(afterMs),
+        kind,
+        service,
+        instance === null ? '' : instanceText(instance, short),
+        node ?? '',
+        said(why),
+      ]),
     )
   }
   if (cutBy !== null) screen.line(`and so on: more ${cutBy} than are foreseen`)
@@ -62,14 +72,8 @@ export function printPending(screen: Screen, { pending, frozen }: ForecastAnswer
   }
 }
 
-function actionRow(action: ForeseenAction, short: (id: string) => string): Cell[] {
-  const { afterMs, kind, service, instance, node, why } = action
-  return [durationText(afterMs), kind, service, instanceText(instance, short), node ?? '', why]
-}
-
 /** `new 3`: the third one that the forecast places. */
-function instanceText(instance: string | null, short: (id: string) => string): string {
-  if (instance === null) return ''
+function instanceText(instance: string, short: (id: string) => string): string {
   const birth = /^new-0*(\d+)$/.exec(instance)?.[1]
   return birth === undefined ? short(instance) : `new ${birth}`
 }

@@ -4,10 +4,13 @@
 
 import type { Action } from '#ctld/deployer/reconcile.ts'
 import type { Instance } from '#shared/model.ts'
-import { deploy } from './deployer/deployer.ts'
+import type { DeployGiven } from './deployer/deployer.ts'
+import { holdTrials } from './deployer/verdicts.ts'
 import { foldInstance } from './discovery/fold-instance.ts'
+import { foldTopology } from './discovery/fold-node.ts'
 import { factsOf, type World } from './discovery/world.ts'
 import { isHolding, isServing } from './instance.ts'
+import { deployAndMove } from './moves.ts'
 import type { Pending } from './snapshot.ts'
 
 /** What is foreseen at most; whatever comes after it is left out, and `cutBy` says so. */
@@ -90,7 +93,7 @@ export function* forecast(
     const toldBefore = told.length
     const { routed } = obedience
     const { isDurable } = given
-    const { pending, wakeAt } = deploy(scratch, { newId, routed, isDurable, onAction }, now)
+    const { pending, wakeAt } = decide(scratch, { newId, routed, isDurable, onAction }, now)
     const isQuiet = told.length === toldBefore
     const next = Math.min(obedience.dueAt(now), isQuiet ? wakeAt : Math.max(wakeAt, now))
     const cutBy = cut(told.length, turn, next - start)
@@ -104,6 +107,14 @@ export function* forecast(
     obedience.obey(now)
     yield
   }
+}
+
+/** As the loop decides. Of the traffic nothing is foreseen: no guard has a reason to revert. */
+function decide(scratch: World, given: DeployGiven, now: number) {
+  const judgedAt = holdTrials(scratch, { ...given, meter: { figures: () => undefined } }, now)
+  const { pending, wakeAt } = deployAndMove(scratch, given, now)
+  foldTopology(scratch, now)
+  return { pending, wakeAt: Math.min(judgedAt, wakeAt) }
 }
 
 /** The whole forecast at once. */

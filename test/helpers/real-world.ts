@@ -1,13 +1,15 @@
 // The controller's own world without its loop: nodes that are alive, the real folds and the real
 // deployer, and agents and a balancer that take as long as the test says.
 
-import { type DeployGiven, deploy } from '#ctld/deployer/deployer.ts'
+import type { DeployGiven } from '#ctld/deployer/deployer.ts'
 import type { Action } from '#ctld/deployer/reconcile.ts'
+import { holdTrials } from '#ctld/deployer/verdicts.ts'
 import { type FoldCommand, foldCommand } from '#ctld/discovery/fold-command.ts'
 import { foldInstance } from '#ctld/discovery/fold-instance.ts'
 import { foldNodeState, foldTopology } from '#ctld/discovery/fold-node.ts'
 import { createWorld, unseen, type World } from '#ctld/discovery/world.ts'
 import { isServing } from '#ctld/instance.ts'
+import { deployAndMove } from '#ctld/moves.ts'
 import type { NodeMetrics } from '#shared/model.ts'
 import { parseTopology } from '#shared/topology.ts'
 
@@ -84,7 +86,11 @@ function control(world: World) {
       const taken: Taken[] = []
       for (let turn = 0; turn < turnsMax; turn += 1) {
         const before = taken.length
-        const { wakeAt } = deploy(world, given(taken), real.now)
+        const meter = { figures: () => undefined }
+        const judgedAt = holdTrials(world, { ...given(taken), meter }, real.now)
+        const moved = deployAndMove(world, given(taken), real.now)
+        foldTopology(world, real.now)
+        const wakeAt = Math.min(judgedAt, moved.wakeAt)
         const next = Math.min(wakeAt, ...dues(times).map(([, at]) => at))
         if (next === Number.POSITIVE_INFINITY && taken.length === before) return taken
         if (next !== Number.POSITIVE_INFINITY) real.now = Math.max(real.now, next)

@@ -23,9 +23,13 @@ function told(actions: readonly (Foreseen | Taken)[]): Record<string, string[]> 
     const { kind, why } = 'action' in one ? one.action : one
     const id = one.instance ?? ''
     if (kind === 'place') born.set(id, `new ${born.size}`)
+    const said = why.replace(/\b(new-|i)\d{6}\b/, (other) => born.get(other) ?? other)
     // When a request ends, and so a stop, is nobody's decision.
     const list = kind === 'stop' ? `${one.service} stops` : one.service
-    lines[list] = [...(lines[list] ?? []), `${kind} ${born.get(id) ?? id} ${one.node ?? ''} ${why}`]
+    lines[list] = [
+      ...(lines[list] ?? []),
+      `${kind} ${born.get(id) ?? id} ${one.node ?? ''} ${said}`,
+    ]
   }
   for (const [name, list] of Object.entries(lines)) if (name.endsWith('stops')) list.sort()
   return lines
