@@ -1,8 +1,9 @@
 // A list whose first item is the smallest by an order that may change for the first one alone.
 
 export function heapOf<T>(items: readonly T[], compare: (a: T, b: T) => number): T[] {
-  // A sorted list is a heap.
-  return items.toSorted(compare)
+  const heap = [...items]
+  for (let at = Math.floor(heap.length / 2) - 1; at >= 0; at -= 1) sink(heap, compare, at)
+  return heap
 }
 
 export function removeFirst<T>(heap: T[], compare: (a: T, b: T) => number): void {
@@ -13,8 +14,8 @@ export function removeFirst<T>(heap: T[], compare: (a: T, b: T) => number): void
 }
 
 /** Puts the first one where it belongs, when all others are in order. */
-export function sink<T>(heap: T[], compare: (a: T, b: T) => number): void {
-  let at = 0
+export function sink<T>(heap: T[], compare: (a: T, b: T) => number, from = 0): void {
+  let at = from
   for (;;) {
     const item = heap[at]
     let least = at

@@ -7,13 +7,14 @@ import type { Pending } from '#ctld/snapshot.ts'
 import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Deployment, Instance, Rollout, Service } from '#shared/model.ts'
-import { boardOf } from './board.ts'
+import { type Board, boardOf, giveBack, take } from './board.ts'
 import { evictionsOf } from './drain.ts'
+import { fits } from './fit.ts'
 import { type Fits, gapOf } from './gap.ts'
 import type { Need } from './need.ts'
-import { type Placed, place, placeOn } from './place.ts'
-import { type Retries, retriesOn } from './retry.ts'
-import { type NodeFact, seatsOf } from './seat.ts'
+import { type Placed, placeOn } from './place.ts'
+import { type Retries, retriesOn, waitsForTry } from './retry.ts'
+import { demandsOf, type NodeFact, type Seat, seatsOf } from './seat.ts'
 
 export { type NodeFact, seatsOf } from './seat.ts'
 
@@ -58,10 +59,12 @@ export type Plan = {
   wakeAt: number
 }
 
-export function reconcile(facts: Facts, now: number): Plan {
-  const byService = Map.groupBy(byId(facts.instances), (instance) => instance.service)
+export function reconcile(given: Facts, now: number): Plan {
+  const facts = { ...given, instances: byId(given.instances) }
+  const byService = Map.groupBy(facts.instances, (instance) => instance.service)
   const services = facts.services.toSorted((a, b) => compare(a.name, b.name))
-  const board = boardOf(seatsOf(facts))
+  const seats = once(() => seatsOf(facts))
+  const board = once(() => boardOf(seats()))
   const known = { facts, nodes: new Map(facts.nodes.map((node) => [node.name, node])), now }
   const gaps = services.map((service) => gapOf(service, byService.get(service.name) ?? [], known))
   const needs = gaps.flatMap((gap) => gap.needs)
@@ -69,12 +72,13 @@ export function reconcile(facts: Facts, now: number): Plan {
   // First, as they hold their places already.
   const retries = services.map((service): Retries => {
     const mine = byService.get(service.name) ?? []
-    return facts.isDurable ? retriesOn(board, service, { mine, now }) : NO_RETRIES
+    const waiting = facts.isDurable ? mine.filter(waitsForTry) : []
+    return waiting.length === 0 ? NO_RETRIES : retriesOn(board(), service, { mine, now })
   })
-  const placed = isHeld ? held(needs, facts.cursor) : placeOn(board, needs, facts.cursor)
+  const placed = isHeld ? held(needs, facts.cursor) : placedOn(board, needs, facts.cursor)
   const stops = stopsOf(facts, now)
   const evicted = evictionsOf(facts, now)
-  const after = isHeld ? [] : gaps.map((gap) => gap.whenPlaced(placed, fitsIn(facts)))
+  const after = isHeld ? [] : gaps.map((gap) => gap.whenPlaced(placed, fitsIn(facts, seats)))
   return {
     actions: [
       ...gaps.flatMap((gap) => gap.actions),
@@ -106,10 +110,33 @@ function held(needs: readonly Need[], cursor: string | null): Placed {
   return { placements: [], cursor, unplaced: needs.map((need) => ({ need, why })) }
 }
 
-function fitsIn(facts: Facts): Fits {
+/** What is taken is counted only when somebody asks: most plans find nothing to do. */
+function placedOn(board: () => Board, needs: readonly Need[], cursor: string | null): Placed {
+  return needs.length === 0
+    ? { placements: [], cursor, unplaced: [] }
+    : placeOn(board(), needs, cursor)
+}
+
+/** As the facts are, without what this plan places. */
+function fitsIn(facts: Facts, seats: () => readonly Seat[]): Fits {
+  const board = once(() => boardOf(seats()))
+  const demandAt = once(() => demandsOf(facts.services))
   return (need, without) => {
-    const instances = facts.instances.filter(({ id }) => id !== without.id)
-    return place([need], seatsOf({ ...facts, instances }), facts.cursor).placements.length > 0
+    const spot = board().spots.find(({ seat }) => seat.name === without.node)
+    const demand = demandAt()(without)
+    if (spot === undefined || demand === undefined) return false
+    giveBack(board(), spot, demand)
+    const isRoom = board().spots.some((one) => fits(board(), one, need))
+    take(board(), spot, demand)
+    return isRoom
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
   }
 }
 
@@ -134,7 +161,7 @@ function pendingOf(placed: Placed): Pending[] {
 /** Instances of services that are not configured (any more) go. */
 function orphansOf(facts: Facts): Action[] {
   const declared = new Set(facts.services.map((service) => service.name))
-  return byId(facts.instances)
+  return facts.instances
     .filter((instance) => !declared.has(instance.service))
     .filter((instance) => isHolding(instance) || instance.state === 'lost')
     .map((instance) => ({
@@ -147,7 +174,7 @@ function orphansOf(facts: Facts): Action[] {
 /** Instances that left the balancer stop when drained; a stop that is overdue is repeated. */
 function stopsOf(facts: Facts, now: number): { actions: Action[]; wakeAt: number } {
   const result = { actions: [] as Action[], wakeAt: Infinity }
-  for (const instance of byId(facts.instances)) {
+  for (const instance of facts.instances) {
     if (isFinal(instance)) continue
     if (instance.state === 'terminating' && instance.stopTry === 0) {
       const until = instance.drainUntil ?? now

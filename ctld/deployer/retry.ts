@@ -22,7 +22,7 @@ export function retriesOn(
 ): Retries {
   const retries: Retries = { actions: [], pending: [], wakeAt: Number.POSITIVE_INFINITY }
   for (const instance of mine) {
-    if (instance.state !== 'deploying' || instance.retryAt === undefined) continue
+    if (!waitsForTry(instance)) continue
     if (instance.retryAt > now) {
       retries.wakeAt = Math.min(retries.wakeAt, instance.retryAt)
       continue
@@ -47,6 +47,10 @@ export function retriesOn(
     retries.actions.push({ kind: 'retry', instance: instance.id, node, why })
   }
   return retries
+}
+
+export function waitsForTry(instance: Instance): instance is Instance & { retryAt: number } {
+  return instance.state === 'deploying' && instance.retryAt !== undefined
 }
 
 /** It takes what the revision that it runs takes, by the rules that are declared now. */

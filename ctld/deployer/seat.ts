@@ -89,13 +89,14 @@ export function demandsOf(
 ): (instance: Pick<Instance, 'service' | 'revision'>) => Demand | undefined {
   const byService = new Map(
     services.map((service) => {
-      const entries = service.revisions.map(({ revision, config }) => [revision, config] as const)
-      return [service.name, { newest: service.config, byRevision: new Map(entries) }]
+      const { name, config: newest, revisions } = service
+      const entries = revisions.map(({ revision, config }) => [revision, demandOf(config)] as const)
+      return [name, { newest: demandOf(newest), byRevision: new Map(entries) }]
     }),
   )
   return ({ service, revision }) => {
     const known = byService.get(service)
-    return known && demandOf(known.byRevision.get(revision) ?? known.newest)
+    return known && (known.byRevision.get(revision) ?? known.newest)
   }
 }
 
