@@ -6,7 +6,7 @@ import { isHolding, isServing } from '#ctld/instance.ts'
 import { isCurrent } from '#ctld/revision.ts'
 import { compare } from '#shared/compare.ts'
 import type { Instance, Move, Service } from '#shared/model.ts'
-import { avoidedBy } from './avoid.ts'
+import { NOTHING_AVOIDED, recentFailures } from './avoid.ts'
 import { type Board, boardOf, copiesOf, giveBack, type Spot, take } from './board.ts'
 import { isSettled } from './deployment.ts'
 import { fits } from './fit.ts'
@@ -145,9 +145,10 @@ function leaverOf(look: Look, service: Service, { seat }: Spot): Instance | unde
 
 /** Both copies run for a while, so it must fit beside all that is there. */
 function takes(look: Look, service: Service, to: Spot): boolean {
-  const avoid = avoidedBy(service, instancesOf(look, service), look.now)
-  if (avoid.has(to.seat.name)) return false
-  return fits(look.board, to, needOf(service, { why: 'rebalance', replaces: undefined, avoid }))
+  // A worker that was lost and is back did nothing wrong; one on which it failed did.
+  if (recentFailures(service, instancesOf(look, service), look.now).has(to.seat.name)) return false
+  const need = needOf(service, { why: 'rebalance', replaces: undefined, avoid: NOTHING_AVOIDED })
+  return fits(look.board, to, need)
 }
 
 function make(look: Look, { service, from, to, why }: Found): Move {

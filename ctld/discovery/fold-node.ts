@@ -6,6 +6,7 @@ import type { Machine } from '#shared/configuration.ts'
 import type { NodeState } from '#shared/model.ts'
 import type { NodeMark } from './document.ts'
 import { foldInstance } from './fold-instance.ts'
+import { noteReturn } from './fold-node-command.ts'
 import {
   factsOf,
   isDown,
@@ -82,6 +83,8 @@ export function foldNodeState(
     case 'alive':
       world.seen.set(node, { ...seen, vanishedAt: undefined, downAt: undefined, attempts: 0 })
       if (was !== 'unknown') tellOfReturn(world, node, was)
+      // One that was only suspect has kept what it runs, as has one that outlived the controller.
+      if (was === 'unknown' ? !seen.wasSeen : was !== 'suspect') noteReturn(world, now)
       return
     case 'unknown':
       return
@@ -118,6 +121,7 @@ function newMark(name: string, now: number): NodeMark {
     changedAt: now,
     why: 'has not reported yet',
     drained: false,
+    cordoned: false,
     leaving: null,
   }
 }
