@@ -6,7 +6,10 @@ import { CODES_MAX, INSTANCES_MAX, SERVICES_MAX } from '#ctld/api/balancer-metri
 import { WAIT_MS_MAX, WAITERS_MAX } from '#ctld/api/changes.ts'
 import { EVENTS_DEFAULT, EVENTS_MAX } from '#ctld/api/cluster-routes.ts'
 import { STALL_MS, STREAMS_MAX } from '#ctld/api/event-stream.ts'
+import { forecastAnswer, SUPPOSED_MAX } from '#ctld/api/foresight-routes.ts'
 import { FORWARDED_MAX } from '#ctld/api/pass-through.io.ts'
+import { FORECAST_ACTIONS_MAX, FORECAST_MS_MAX, FORECAST_TURNS_MAX } from '#ctld/forecast.ts'
+import { FORESIGHTS_MAX } from '#ctld/foresight.ts'
 import { DEPTH_MAX, DOCUMENT_BYTES_MAX } from '#shared/document.ts'
 import { durationMs, durationText } from '#shared/duration.ts'
 import { DOOR_LIMITS } from '#shared/http-door.io.ts'
@@ -51,9 +54,21 @@ test('the limits that docs/api.md names are those of the code', () => {
     `| page of a service in maintenance | ${PAGE_BYTES_MAX / 1024} KiB, all together ${PAGES_BYTES_MAX / 1024} KiB |`,
     `| pause of a service | ${least} to ${most}, by default ${usual} |`,
     `| metrics | ${SERVICES_MAX} services, ${INSTANCES_MAX} instances, ${CODES_MAX} statuses each |`,
+    `| ${FORESIGHTS_MAX} at a time; of each ${FORECAST_ACTIONS_MAX} actions, ` +
+      `${FORECAST_TURNS_MAX} turns, ${FORECAST_MS_MAX / 3_600_000} h ahead |`,
+    `| nodes and services in one simulation | ${SUPPOSED_MAX} of each |`,
     `| configuration text | ${DOCUMENT_BYTES_MAX / 1024} KiB |`,
   ]
   for (const sentence of sentences) expect(text).toContain(sentence)
+})
+
+test('every kind of action that can be foreseen is explained in docs/api.md', () => {
+  const section = text.split('## Looking ahead')[1]?.split('\n## ')[0] ?? ''
+  const rows = section.split('\n').filter((line) => line.startsWith('| `'))
+  const named = rows.flatMap((line) => line.split('|')[1]?.match(/\w+/g) ?? [])
+  const kinds = forecastAnswer.shape.actions.element.shape.kind.options
+  const keys = Object.keys(forecastAnswer.shape)
+  expect([...kinds, ...keys].filter((word) => !named.includes(word))).toEqual([])
 })
 
 test('every metric is in docs/api.md, with its labels, and no other is', async () => {
