@@ -20,7 +20,7 @@ export const secretAnswer = z.strictObject({
 export const secretAsModel: Same<SecretView, typeof secretAnswer> = true
 
 const listAnswer = z.strictObject({ secrets: z.array(secretAnswer) })
-const setAnswer = secretAnswer.extend({
+export const secretSetAnswer = secretAnswer.extend({
   isNew: z.boolean().describe('false: it had this value already'),
 })
 
@@ -41,7 +41,7 @@ export function secretRoutes({ ctld }: ApiContext): Route[] {
       access: ADMIN,
       params: nameParams,
       body: z.strictObject({ value: secretValue }),
-      answers: { 200: answer('Set and on disk', setAnswer) },
+      answers: { 200: answer('Set and on disk', secretSetAnswer) },
       async handle({ params, body }) {
         const command = { kind: 'put_secret', name: params.name, value: body.value } as const
         return ok((await ctld.submit(command)).secret)

@@ -42,5 +42,5 @@ export function unseal(key: SealKey, about: string, sealed: Sealed): string | un
 
 /** Names a key without telling anything of it. */
 export function fingerprintOf(key: SealKey): string {
-  return createHash('sha256').update('tucano secrets key\n').update(key).digest('hex').slice(0, 16)
+  return createHash('sha256').update('key of the secrets\n').update(key).digest('hex').slice(0, 16)
 }

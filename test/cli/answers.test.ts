@@ -12,6 +12,8 @@ import type {
   Incident,
   NodeAnswer,
   Pending,
+  SecretAnswer,
+  SecretSetAnswer,
   ServiceDetail,
   ServiceSummary,
 } from '#cli/answers.ts'
@@ -21,6 +23,7 @@ import type * as api from '#ctld/api/answers.ts'
 import type { balancerAnswer } from '#ctld/api/balancer-answer.ts'
 import type * as explainApi from '#ctld/api/explain-routes.ts'
 import type * as nodeApi from '#ctld/api/node-answers.ts'
+import type * as secretApi from '#ctld/api/secret-routes.ts'
 import { anInstance } from '#test/fakes/ctld.ts'
 
 test('the types of the CLI are those of the API', () => {
@@ -31,6 +34,8 @@ test('the types of the CLI are those of the API', () => {
   expectTypeOf<z.output<typeof nodeApi.nodeAnswer>>().toExtend<NodeAnswer>()
   expectTypeOf<z.output<typeof balancerAnswer>>().toExtend<BalancerAnswer>()
   expectTypeOf<explainApi.ExplainAnswer>().toExtend<ExplainAnswer>()
+  expectTypeOf<z.output<typeof secretApi.secretAnswer>>().toExtend<SecretAnswer>()
+  expectTypeOf<z.output<typeof secretApi.secretSetAnswer>>().toExtend<SecretSetAnswer>()
   expectTypeOf<z.output<typeof nodeApi.frozenAnswer>>().toExtend<Frozen>()
   expectTypeOf<z.output<typeof api.incidentAnswer>>().toExtend<Incident>()
   expectTypeOf<z.output<typeof api.configAnswer>>().toExtend<ConfigAnswer>()
