@@ -43,6 +43,8 @@ export function putService(world: World, change: Change, now: number): Put {
     ...(was?.goodRevision === undefined ? {} : { goodRevision: was.goodRevision }),
     // A share that it has reached is kept by what is no new program, like another concurrency.
     ...(was?.rollout === undefined || !goesOn ? {} : { rollout: was.rollout }),
+    // What it left on a worker is there still, whatever program comes next.
+    ...(was?.homes === undefined ? {} : { homes: was.homes }),
     desired,
     // Who paused it or put it into maintenance says when that is over, not a deploy.
     traffic: was?.traffic ?? { state: 'open' },
@@ -72,6 +74,15 @@ export function putService(world: World, change: Change, now: number): Put {
     deployment: id,
   })
   return { service, deployment }
+}
+
+/** The very object when that is known already. */
+export function withGood(service: Service, revision: number): Service {
+  const { revisions, goodRevision } = service
+  const entry = revisions.find((one) => one.revision === revision)
+  if (entry === undefined || (goodRevision === revision && entry.worked === true)) return service
+  const marked = revisions.map((one) => (one === entry ? { ...one, worked: true as const } : one))
+  return { ...service, goodRevision: revision, revisions: marked }
 }
 
 /** Does the change leave the running program as it is? */
