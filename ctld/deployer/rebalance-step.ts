@@ -31,6 +31,7 @@ export function stepRebalance(
   if (fault !== undefined) return ended(was, 'failed', `${move.service}: ${fault}`, now)
   if (was.movingSince === undefined) {
     if (was.nextAt > now) return still(was, undefined, was.nextAt)
+    if (!areSeen(given.facts, move)) return still(was, undefined, Number.POSITIVE_INFINITY)
     const is = { ...was, movingSince: now, why: whyMoving(was, move) }
     return still(is, move, now + MOVE_MS_MAX)
   }
@@ -43,6 +44,12 @@ export function stepRebalance(
   const overdueAt = was.movingSince + MOVE_MS_MAX
   if (overdueAt <= now) return ended(was, 'failed', `${move.service}: it took too long`, now)
   return still(was, move, overdueAt)
+}
+
+/** A worker that is silent for a moment is waited for. */
+function areSeen({ nodes }: Facts, { from, to }: Move): boolean {
+  const isSeen = (name: string) => nodes.some((one) => one.name === name && one.state === 'alive')
+  return isSeen(from) && isSeen(to)
 }
 
 function still(rebalance: Rebalance, leaving: Move | undefined, wakeAt: number): RebalanceStep {
@@ -75,8 +82,8 @@ function faultOf(
   const died = facts.nodes.find(({ downAt }) => downAt !== undefined && downAt >= was.createdAt)
   if (died !== undefined) return `${died.name} died`
   for (const name of [move.from, move.to]) {
-    const node = facts.nodes.find((one) => one.name === name)
-    if (node?.state !== 'alive') return `${name} is ${node?.state ?? 'gone'}`
+    const state = facts.nodes.find((one) => one.name === name)?.state ?? 'gone'
+    if (state === 'gone' || state === 'dead' || state === 'reviving') return `${name} is ${state}`
   }
   const service = facts.services.find(({ name }) => name === move.service)
   if (service === undefined || service.changedAt > was.createdAt) return 'it was changed meanwhile'

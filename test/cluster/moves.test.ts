@@ -1,6 +1,7 @@
 // Cordon, drain, rebalance and the return of a node, on a whole cluster.
 
 import { expect, test } from 'vitest'
+import type { Behaviour, Start } from '#test/fakes/programs.ts'
 import { startCluster, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
 
 /** Never fewer than this many serve while `during` goes on. */
@@ -122,4 +123,110 @@ test('rebalance: shows its plan, moves one at a time, start first, and ends', as
   expect(cluster.snapshot().rebalance).toMatchObject({ state: 'done', done: 2 })
   expect(cluster.routed('api')).toEqual(['w1', 'w1', 'w2', 'w2', 'w3', 'w3'])
   expect((await cluster.settled(cluster.ctld().rebalancePlan())).moves).toEqual([])
+})
+
+/** Six instances on two of three workers: two of them would better run on the third. */
+async function lopsided(behave?: (start: Start) => Behaviour): Promise<VirtualCluster> {
+  const cluster = await startCluster(behave === undefined ? {} : { behave })
+  await cluster.submit({ kind: 'cordon', node: 'w3' })
+  await cluster.run('api', 6, { update: { min_healthy: '5s' } })
+  await cluster.submit({ kind: 'uncordon', node: 'w3' })
+  return cluster
+}
+
+const rebalanceOf = (cluster: VirtualCluster) => cluster.snapshot().rebalance
+const hasEnded = (cluster: VirtualCluster) => () => rebalanceOf(cluster)?.state !== 'running'
+
+test('rebalance: a new one that fails ends it, and what was to leave goes on serving', async () => {
+  let isBroken = false
+  const cluster = await lopsided(() => (isBroken ? { endsAfterMs: 100, code: 1 } : {}))
+  const before = cluster.live('api').map(({ id }) => id)
+  isBroken = true
+  await cluster.submit({ kind: 'rebalance' })
+  const { fewest } = await without(cluster, 'api', hasEnded(cluster))
+  expect(fewest).toBe(6)
+  expect(rebalanceOf(cluster)).toMatchObject({ state: 'failed', done: 0 })
+  expect(rebalanceOf(cluster)?.why).toContain('api: the new instance on w3 failed')
+  await cluster.until(() => cluster.isWhole('api'))
+  expect(cluster.live('api').map(({ id }) => id)).toEqual(before)
+  expect(cluster.live('api').every(({ leaving }) => leaving === undefined)).toBe(true)
+  expect(await cluster.history()).toContain('rebalance.failed')
+})
+
+test('rebalance: a worker that dies, and a deploy, end it', async () => {
+  const slow = () => ({ healthyAfterMs: 20_000 })
+  const cluster = await startCluster({ workers: 4, behave: slow })
+  await cluster.submit({ kind: 'cordon', node: 'w3' })
+  await cluster.deploy('api', 6)
+  await cluster.until(() => cluster.isWhole('api'), 300_000)
+  await cluster.submit({ kind: 'uncordon', node: 'w3' })
+  await cluster.submit({ kind: 'rebalance' })
+  cluster.powerOff('w4')
+  await cluster.until(hasEnded(cluster))
+  expect(rebalanceOf(cluster)).toMatchObject({ state: 'failed', why: 'api: w4 died' })
+  await cluster.until(() => cluster.isWhole('api'), 300_000)
+  cluster.startAgent('w4')
+  await cluster.until(() => cluster.isAlive('w4'))
+
+  await cluster.submit({ kind: 'rebalance' })
+  await cluster.submit({ kind: 'scale', service: 'api', concurrency: 5 })
+  await cluster.until(hasEnded(cluster))
+  expect(rebalanceOf(cluster)?.why).toContain('changed meanwhile')
+  await cluster.until(() => cluster.isWhole('api'), 300_000)
+})
+
+test('rebalance: stopped by the user, the exchange that has begun is undone', async () => {
+  let isSlow = false
+  const cluster = await lopsided(() => (isSlow ? { healthyAfterMs: 30_000 } : {}))
+  const before = cluster.live('api').map(({ id }) => id)
+  isSlow = true
+  await cluster.submit({ kind: 'rebalance' })
+  await cluster.pass(5_000)
+  expect(cluster.live('api')).toHaveLength(7)
+  const again = await cluster.refusal({ kind: 'rebalance' })
+  expect(again.message).toContain('a rebalance is under way: 1 of 2: api from')
+  await cluster.submit({ kind: 'stop_rebalance' })
+  expect(rebalanceOf(cluster)).toMatchObject({ state: 'stopped', why: 'stopped after 0 of 2' })
+  await cluster.until(() => cluster.isWhole('api'))
+  expect(cluster.live('api').map(({ id }) => id)).toEqual(before)
+  expect((await cluster.refusal({ kind: 'stop_rebalance' })).code).toBe('conflict')
+})
+
+test('rebalance: goes on after a restart of the controller, and a stale plan is refused', async () => {
+  let isSlow = false
+  const cluster = await lopsided(() => (isSlow ? { healthyAfterMs: 10_000 } : {}))
+  isSlow = true
+  const stale = await cluster.refusal({ kind: 'rebalance', instances: ['another'] })
+  expect(stale.message).toContain('the plan is another one by now')
+  await cluster.submit({ kind: 'rebalance' })
+  for (let count = 0; count < 3; count += 1) {
+    await cluster.pass(4_000)
+    await cluster.restartController()
+  }
+  const { fewest } = await without(cluster, 'api', hasEnded(cluster))
+  expect(fewest).toBe(6)
+  expect(rebalanceOf(cluster)).toMatchObject({ state: 'done', done: 2, why: '2 of 2 moved' })
+  expect(cluster.routed('api')).toEqual(['w1', 'w1', 'w2', 'w2', 'w3', 'w3'])
+})
+
+test('rebalance: nothing to do is done at once, and while nodes vanished it is refused', async () => {
+  const cluster = await startCluster()
+  await cluster.run('api', 3)
+  await cluster.submit({ kind: 'rebalance' })
+  expect(rebalanceOf(cluster)).toMatchObject({ state: 'done', moves: [] })
+  cluster.cutOff('w1', 'w2')
+  await cluster.until(() => cluster.snapshot().frozen !== null)
+  expect((await cluster.refusal({ kind: 'rebalance' })).message).toContain('vanished')
+})
+
+test('F18: a drain and a rebalance that could not be kept leave no trace', async () => {
+  const cluster = await lopsided()
+  const before = cluster.live()
+  cluster.world.controller.storage.setFull(true)
+  for (const command of [{ kind: 'drain', node: 'w1' }, { kind: 'rebalance' }] as const) {
+    expect((await cluster.refusal(command)).code).toBe('store_failed')
+  }
+  expect(cluster.node('w1').drained).toBe(false)
+  expect(rebalanceOf(cluster)).toBeNull()
+  expect(cluster.live()).toEqual(before)
 })
