@@ -4,7 +4,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { aForecast } from '#test/fakes/ctld.ts'
+import { aForecast } from '#test/fakes/forecast.ts'
 import { createTestCli, type TestCli } from '#test/helpers/cli.ts'
 
 const YAML = `name: api

@@ -13,6 +13,7 @@ import { TucanoError } from '#shared/errors.ts'
 import type { ClusterEvent, Deployment, Instance, Service } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 import type { Report } from '#shared/wire.ts'
+import { aForecast } from './forecast.ts'
 
 export const DIGEST = `sha256:${'a'.repeat(64)}`
 
@@ -235,33 +236,6 @@ export const aNode = (over: Partial<NodeView> = {}): NodeView => ({
   agentVersion: '0.1.0',
   isolation: { mode: 'v2', why: 'delegated', user: 'tucano-run', user_why: 'the default' },
   instanceCount: 1,
-  ...over,
-})
-
-export const aForecast = (over: Partial<Forecast> = {}): Forecast => ({
-  actions: [
-    {
-      afterMs: 0,
-      kind: 'place',
-      service: 'api',
-      instance: 'new-000001',
-      node: 'w1',
-      why: 'concurrency 2',
-    },
-    {
-      afterMs: 6_000,
-      kind: 'terminate',
-      service: 'api',
-      instance: 'i-1',
-      node: 'w1',
-      why: 'replaced by a new revision',
-    },
-  ],
-  pending: [{ service: 'api', count: 1, why: 'w2: is dead' }],
-  lastsMs: 7_100,
-  cutBy: null,
-  frozen: false,
-  services: [{ service: 'api', wanted: 2, before: { w1: 1 }, after: { w1: 1 }, serving: 1 }],
   ...over,
 })
 

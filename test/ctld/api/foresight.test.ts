@@ -3,7 +3,8 @@
 
 import { expect, test } from 'vitest'
 import { TucanoError } from '#shared/errors.ts'
-import { aConfig, aForecast, aService, createFakeCtld, DIGEST } from '#test/fakes/ctld.ts'
+import { aConfig, aService, createFakeCtld, DIGEST } from '#test/fakes/ctld.ts'
+import { aForecast } from '#test/fakes/forecast.ts'
 import { createTestApi } from '#test/helpers/api.ts'
 
 const OTHER = `sha256:${'c'.repeat(64)}`
