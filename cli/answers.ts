@@ -52,6 +52,7 @@ export type HistoryAnswer = {
     revision: number
     program: number
     at: number
+    worked: boolean
     instances: number
     changed: string[] | null
   }[]

@@ -33,7 +33,7 @@ export const history: Command = {
   words: 'SERVICE',
   options: [],
   details: `STATE of a revision: declared is what shall run, good is what the service goes back
-to when a deployment fails. To go back yourself: tucano rollback SERVICE REVISION`,
+to when a deployment fails, worked is what was good before. To go back yourself: tucano rollback SERVICE REVISION`,
   async run({ words: [service = ''], screen, client, now }) {
     const api = await client()
     const answer = await api.get<HistoryAnswer>(servicePath(service, '/history'))
@@ -50,7 +50,7 @@ to when a deployment fails. To go back yourself: tucano rollback SERVICE REVISIO
           String(one.revision),
           since(one.at, now()),
           String(one.instances),
-          stateOf(answer, one.revision),
+          stateOf(answer, one),
           keysText(one.changed),
         ]),
     )
@@ -63,10 +63,15 @@ to when a deployment fails. To go back yourself: tucano rollback SERVICE REVISIO
   },
 }
 
-function stateOf({ revision, goodRevision }: HistoryAnswer, one: number): Cell {
-  const words = [one === revision ? 'declared' : '', one === goodRevision ? 'good' : '']
+function stateOf(
+  { revision, goodRevision }: HistoryAnswer,
+  one: HistoryAnswer['revisions'][number],
+): Cell {
+  const isGood = one.revision === goodRevision
+  const words = [isGood ? 'good' : one.worked ? 'worked' : '']
+  if (one.revision === revision) words.unshift('declared')
   const text = words.filter((word) => word !== '').join(', ')
-  return one === goodRevision ? { text, tone: 'good' } : text
+  return isGood ? { text, tone: 'good' } : text
 }
 
 function keysText(keys: readonly string[] | null): string {

@@ -3,7 +3,7 @@
 
 import { compare } from '#shared/compare.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
-import type { ServiceRevision } from '#shared/model.ts'
+import type { Service, ServiceRevision } from '#shared/model.ts'
 
 export { isCurrent, programOf } from '#shared/revision.ts'
 
@@ -28,6 +28,15 @@ export function withPrograms(
     complete.push({ ...entry, program: entry.program ?? known })
   }
   return complete
+}
+
+/** Its last deployment came to a good end; the very object when that is known already. */
+export function withGood(service: Service, revision: number): Service {
+  const { revisions, goodRevision } = service
+  const entry = revisions.find((one) => one.revision === revision)
+  if (entry === undefined || (goodRevision === revision && entry.worked === true)) return service
+  const marked = revisions.map((one) => (one === entry ? { ...one, worked: true as const } : one))
+  return { ...service, goodRevision: revision, revisions: marked }
 }
 
 function textOf(config: ServiceConfig): string {

@@ -160,6 +160,8 @@ export type ServiceRevision = {
   program: number
   config: ServiceConfig
   at: number
+  /** A deployment of it came to a good end once. */
+  worked?: true
   /** Versions of its secrets, by name. Absent: it has none. */
   secrets?: Record<string, number>
 }

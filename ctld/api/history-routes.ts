@@ -36,6 +36,7 @@ const historyAnswer = z.strictObject({
         revision,
         program: revision.describe('The revision at which its program appeared'),
         at: z.number().describe('Milliseconds since 1970'),
+        worked: z.boolean().describe('A deployment of it came to a good end once'),
         instances: z.int().min(0).describe('How many run it, or are to'),
         changed: z
           .array(z.string())
@@ -122,7 +123,7 @@ function historyOf(context: ApiContext, name: string): z.input<typeof historyAns
 }
 
 function revisionOf(
-  { revision, program, at, config }: ServiceRevision,
+  { revision, program, at, config, worked }: ServiceRevision,
   before: ServiceRevision | undefined,
   live: readonly Instance[],
 ) {
@@ -131,6 +132,7 @@ function revisionOf(
     revision,
     program,
     at,
+    worked: worked === true,
     instances: live.filter((instance) => instance.revision === revision).length,
     changed: changes?.map(({ key }) => key) ?? null,
   }

@@ -91,6 +91,7 @@ const serviceRevision = z.strictObject({
   program: z.int().min(1),
   config: serviceSchema,
   at,
+  worked: z.literal(true).optional(),
   secrets: z.record(z.string(), z.int().min(1)).optional().describe('Versions, by name'),
 })
 

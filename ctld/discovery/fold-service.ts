@@ -107,14 +107,16 @@ export function rollback(
   return putService(world, { was, config: to.config, desired, kind: 'rollback', id, to }, now)
 }
 
-/** The one before the declared one, or, where that never came to a good end, the last that did. */
-function lastGood(service: Service): ServiceRevision {
-  const { revisions, revision, goodRevision } = service
+/** The last one that worked, and that is not the declared one; what was taken back did not. */
+function lastGood({ name, revisions, revision, goodRevision }: Service): ServiceRevision {
   const good = revisions.find((entry) => entry.revision === goodRevision)
   if (good !== undefined && good.revision !== revision) return good
-  const before = revisions.findLast((entry) => entry.revision < revision)
-  if (before !== undefined) return before
-  throw new TucanoError('conflict', `${service.name} has no revision before ${revision}`)
+  const before = revisions.filter((entry) => entry.revision < revision)
+  const last = before.findLast((entry) => entry.worked === true)
+  if (last !== undefined) return last
+  const others = before.map((entry) => entry.revision).join(', ')
+  const hint = others === '' ? '' : `; it has ${others}: name the one that you mean`
+  throw new TucanoError('conflict', `${name} has no revision before ${revision} that worked${hint}`)
 }
 
 function kept(service: Service, revision: number): ServiceRevision {

@@ -1,6 +1,7 @@
 // Folds what became of a deployment into the tables: it proved its revision good, or it is undone
 // by another one that goes back to the revision that was.
 
+import { withGood } from '#ctld/revision.ts'
 import { TucanoError } from '#shared/errors.ts'
 import type { Deployment, DeployReceipt } from '#shared/model.ts'
 import { refuseConflicts } from './fold-service.ts'
@@ -10,8 +11,7 @@ import { tellNews, type World } from './world.ts'
 /** From now on a revert goes back to its revision. */
 export function foldGood(world: World, { service: name, revision }: Deployment): void {
   const service = world.tables.services.get(name)
-  if (service === undefined || service.goodRevision === revision) return
-  world.tables.services.put(name, { ...service, goodRevision: revision })
+  if (service !== undefined) world.tables.services.put(name, withGood(service, revision))
 }
 
 /** Ends the deployment and begins the one that undoes it. */

@@ -76,15 +76,6 @@ export function putService(world: World, change: Change, now: number): Put {
   return { service, deployment }
 }
 
-/** The very object when that is known already. */
-export function withGood(service: Service, revision: number): Service {
-  const { revisions, goodRevision } = service
-  const entry = revisions.find((one) => one.revision === revision)
-  if (entry === undefined || (goodRevision === revision && entry.worked === true)) return service
-  const marked = revisions.map((one) => (one === entry ? { ...one, worked: true as const } : one))
-  return { ...service, goodRevision: revision, revisions: marked }
-}
-
 /** Does the change leave the running program as it is? */
 export function isSameProgram(world: World, change: Change): boolean {
   const { was, config, isForced } = change

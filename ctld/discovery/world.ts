@@ -4,6 +4,7 @@
 import type { Sighting } from '#ctld/agent-manager/judge.ts'
 import type { Occurrence } from '#ctld/notifier/incident.ts'
 import type { Loaded } from '#ctld/ports.ts'
+import { withGood } from '#ctld/revision.ts'
 import type { ControllerConfig, Machine } from '#shared/configuration.ts'
 import { durationMs } from '#shared/duration.ts'
 import type {
@@ -13,9 +14,7 @@ import type {
   NodeMetrics,
   Rebalance,
   Service,
-  ServiceTraffic,
 } from '#shared/model.ts'
-import { PAUSE_MAX } from '#shared/traffic-control.ts'
 import type { Isolation } from '#shared/wire.ts'
 import { completeInstance } from './complete-document.ts'
 import {
@@ -28,6 +27,7 @@ import {
   type StateDocument,
 } from './document.ts'
 import { createTables, type Tables } from './tables.ts'
+import { timelyDeployment, timelyInstance, timelyService } from './timely.ts'
 
 /** The single records: what there is one of. */
 export type Facts = {
@@ -105,17 +105,18 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     outbox: document?.outbox ?? [],
   })
   for (const service of document?.services ?? []) {
-    const traffic = timelyTraffic(service.traffic, now)
-    tables.services.put(service.name, { ...withGood(service, loaded), traffic })
+    tables.services.put(service.name, timelyService(marked(service, loaded), now))
   }
-  for (const deployment of loaded.deployments) tables.deployments.put(deployment.id, deployment)
+  for (const deployment of loaded.deployments) {
+    tables.deployments.put(deployment.id, timelyDeployment(deployment, now))
+  }
   for (const service of document?.services ?? []) {
     const { deployment } = service
     if (tables.deployments.get(deployment) !== undefined) continue
     tables.deployments.put(deployment, deploymentOf(service))
   }
   for (const kept of loaded.instances) {
-    tables.instances.put(kept.id, timely(completeInstance(kept), now))
+    tables.instances.put(kept.id, timelyInstance(completeInstance(kept), now))
   }
   const isLost = loaded.instances.length === 0 && (document?.services.length ?? 0) > 0
   const world: World = {
@@ -142,10 +143,10 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
 }
 
 /** Before revisions were marked as good, one whose deployment had come to a good end was. */
-function withGood(service: Service, { deployments }: Loaded): Service {
+function marked(service: Service, { deployments }: Loaded): Service {
   const { goodRevision, deployment: last, revision } = service
   const isGood = deployments.some(({ id, state }) => id === last && state === 'complete_running')
-  return goodRevision === undefined && isGood ? { ...service, goodRevision: revision } : service
+  return goodRevision === undefined && isGood ? withGood(service, revision) : service
 }
 
 /** Confirmed dead, whether or not it is being restarted. */
@@ -169,27 +170,6 @@ function deploymentOf({ name, deployment, revision, desired, changedAt }: Servic
     why: 'its record was lost',
     createdAt: changedAt,
   }
-}
-
-/** A wall clock that was set back must not make an instance wait for hours. */
-function timely(instance: Instance, now: number): Instance {
-  const hour = now + 3_600_000
-  const { changedAt, healthyAt, retryAt, drainUntil, stopRetryAt } = instance
-  return {
-    ...instance,
-    changedAt: Math.min(changedAt, now),
-    ...(healthyAt === undefined ? {} : { healthyAt: Math.min(healthyAt, now) }),
-    ...(retryAt === undefined ? {} : { retryAt: Math.min(retryAt, now + 60_000) }),
-    ...(drainUntil === undefined ? {} : { drainUntil: Math.min(drainUntil, hour) }),
-    ...(stopRetryAt === undefined ? {} : { stopRetryAt: Math.min(stopRetryAt, hour) }),
-  }
-}
-
-/** A wall clock that was set back must not make a pause last for hours. */
-function timelyTraffic(traffic: ServiceTraffic, now: number): ServiceTraffic {
-  if (traffic.state !== 'paused') return traffic
-  const until = Math.min(traffic.until, now + durationMs(PAUSE_MAX))
-  return { ...traffic, since: Math.min(traffic.since, now), until }
 }
 
 export function unseen(now: number): Seen {

@@ -1,6 +1,7 @@
 // Back to a former revision because somebody says so: to which one, and what becomes of the numbers.
 
 import { expect, test } from 'vitest'
+import type { Start } from '#test/fakes/programs.ts'
 import { startCluster, type VirtualCluster } from '#test/helpers/virtual-cluster.ts'
 
 const version = (number: number) => ({ env: { V: String(number) } })
@@ -51,7 +52,39 @@ test('without a number to the one before, and on from there', async () => {
   expect(cluster.service('api').revision).toBe(1)
   await cluster.until(isOver(cluster))
   const refusal = await cluster.refusal({ kind: 'rollback', service: 'api' })
-  expect(refusal).toMatchObject({ code: 'conflict', message: 'api has no revision before 1' })
+  expect(refusal).toMatchObject({
+    code: 'conflict',
+    message: 'api has no revision before 1 that worked',
+  })
+})
+
+test('never, unless it is named, to one that was taken back', async () => {
+  const cluster = await withRevisions(1)
+  cluster.world.behave = ({ env }) => (env.V === '2' ? { endsAfterMs: 5, code: 1 } : {})
+  await cluster.deploy('api', 2, version(2))
+  await cluster.until(() => last(cluster)?.kind === 'revert' && isOver(cluster)())
+  await cluster.deploy('api', 2, version(3))
+  await cluster.until(isOver(cluster))
+  expect(cluster.service('api').revisions.map(({ worked }) => worked)).toEqual([
+    true,
+    undefined,
+    true,
+  ])
+  await rollback(cluster)
+  expect(cluster.service('api').revision).toBe(1)
+})
+
+test('a former revision of which nobody knows whether it worked has to be named', async () => {
+  const behave = ({ env }: Start) => (env.V === '1' ? { endsAfterMs: 5, code: 1 } : {})
+  const cluster = await startCluster({ behave })
+  await cluster.deploy('api', 1, version(1))
+  await cluster.until(isOver(cluster), 300_000)
+  await cluster.deploy('api', 1, version(2))
+  await cluster.until(isOver(cluster))
+  const refusal = await cluster.refusal({ kind: 'rollback', service: 'api' })
+  expect(refusal.message).toBe(
+    'api has no revision before 2 that worked; it has 1: name the one that you mean',
+  )
 })
 
 test('while a deployment is open: that one is superseded, and the last good one runs', async () => {

@@ -16,6 +16,7 @@ import { withDigest } from '#shared/service-config.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
 import { freePorts } from './free-ports.ts'
 import { removeGroups } from './groups.ts'
+import { PATIENCE } from './patience.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -193,7 +194,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
       return body.deployment
     },
     async settled(id) {
-      const settled = /^(complete|incomplete|superseded)/
+      const settled = /^(complete|incomplete|superseded|reverted)/
       return cluster.until(`deployment ${id} is settled`, async () => {
         const { body } = await cluster.api<Deployment | { deployment: Deployment }>(
           'GET',
@@ -207,7 +208,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RealCl
       const { id } = await cluster.declare(await cluster.upload(service, change))
       return cluster.settled(id)
     },
-    async until(what, check, limitMs = 60_000) {
+    async until(what, check, limitMs = 60_000 * PATIENCE) {
       const end = performance.now() + limitMs
       let cursor = 0
       while (performance.now() < end) {
