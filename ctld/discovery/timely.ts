@@ -1,0 +1,53 @@
+// Instants that were written down before the wall clock was set back lie in the future. Nothing
+// must wait for hours because of that: they are brought back to the present. Pure.
+
+import { durationMs } from '#shared/duration.ts'
+import type { Deployment, Instance, Service, ServiceTraffic } from '#shared/model.ts'
+import { PAUSE_MAX } from '#shared/traffic-control.ts'
+
+const HOUR_MS = 3_600_000
+const RETRY_MS_MAX = 60_000
+
+export function timelyInstance(instance: Instance, now: number): Instance {
+  const { changedAt, healthyAt, retryAt, drainUntil, stopRetryAt } = instance
+  const hour = now + HOUR_MS
+  return {
+    ...instance,
+    changedAt: Math.min(changedAt, now),
+    ...(healthyAt === undefined ? {} : { healthyAt: Math.min(healthyAt, now) }),
+    ...(retryAt === undefined ? {} : { retryAt: Math.min(retryAt, now + RETRY_MS_MAX) }),
+    ...(drainUntil === undefined ? {} : { drainUntil: Math.min(drainUntil, hour) }),
+    ...(stopRetryAt === undefined ? {} : { stopRetryAt: Math.min(stopRetryAt, hour) }),
+  }
+}
+
+/** A pause ends in time, and a canary stays at its share for no longer than it should. */
+export function timelyService(service: Service, now: number): Service {
+  const { rollout } = service
+  return {
+    ...service,
+    traffic: timelyTraffic(service.traffic, now),
+    ...(rollout === undefined
+      ? {}
+      : { rollout: { ...rollout, since: Math.min(rollout.since, now) } }),
+  }
+}
+
+/** It is watched, and its deadline comes. */
+export function timelyDeployment(deployment: Deployment, now: number): Deployment {
+  const { createdAt, progress, watchSince } = deployment
+  return {
+    ...deployment,
+    createdAt: Math.min(createdAt, now),
+    ...(progress === undefined
+      ? {}
+      : { progress: { ...progress, at: Math.min(progress.at, now) } }),
+    ...(watchSince === undefined ? {} : { watchSince: Math.min(watchSince, now) }),
+  }
+}
+
+function timelyTraffic(traffic: ServiceTraffic, now: number): ServiceTraffic {
+  if (traffic.state !== 'paused') return traffic
+  const until = Math.min(traffic.until, now + durationMs(PAUSE_MAX))
+  return { ...traffic, since: Math.min(traffic.since, now), until }
+}
