@@ -3,6 +3,7 @@
 
 import { hasPlace, isHolding } from '#ctld/instance.ts'
 import { isCurrent, programOf } from '#ctld/revision.ts'
+import { compare } from '#shared/compare.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { Deployment, Instance, Service } from '#shared/model.ts'
 import { isSettled } from './deployment.ts'
@@ -45,13 +46,16 @@ export function poolsOf(
   const holding = mine.filter(isHolding)
   const declared = holding.filter((instance) => isCurrent(service, instance))
   const others = holding.filter((instance) => !isCurrent(service, instance))
-  const isWarm = (instance: Instance) =>
-    !hasPlace(instance) && keepsWarm(service, instance, { nodes, deployment })
+  const warm = others
+    .filter((one) => !hasPlace(one) && keepsWarm(service, one, { nodes, deployment }))
+    .toSorted((a, b) => Number(b.healthy) - Number(a.healthy) || compare(a.id, b.id))
+    // No more than the way back would have places for.
+    .slice(0, service.config.concurrency)
   return {
     current: declared.filter((instance) => mayStay(service, instance, nodes)),
     moving: declared.filter((instance) => !mayStay(service, instance, nodes)),
-    outdated: others.filter((instance) => !isWarm(instance)),
-    warm: others.filter(isWarm),
+    outdated: others.filter((instance) => !warm.includes(instance)),
+    warm,
     ending: mine.filter(({ state }) => state === 'terminating' || state === 'pre_terminating'),
     lost: mine.filter((instance) => instance.state === 'lost'),
     failed: mine.filter(

@@ -7,6 +7,8 @@ import type { Sabotage, SimWorld } from './world.ts'
 
 export type SimDataPlane = {
   table: RouteTable
+  /** The one that the invariants looked at last. */
+  checked: RouteTable
   /** Instances that left the table and have requests in flight. */
   draining: Map<string, symbol>
   /** The controller that it is connected with, or was: a dead one hears nothing. */
@@ -14,7 +16,8 @@ export type SimDataPlane = {
 }
 
 export function newDataPlane(): SimDataPlane {
-  return { table: { version: 0, routes: [] }, draining: new Map(), tell: () => {} }
+  const table = { version: 0, routes: [] }
+  return { table, checked: table, draining: new Map(), tell: () => {} }
 }
 
 /** A controller begins a life. */
@@ -31,7 +34,7 @@ export function connectDataPlane(
         plane.table = { ...table, routes: plane.table.routes }
         return
       }
-      plane.table = structuredClone(table)
+      plane.table = structuredClone(sabotaged(sabotage, plane.table, table))
       const after = targetsOf(table)
       for (const instance of after) plane.draining.delete(instance)
       for (const instance of before) if (!after.has(instance)) drain(world, plane, instance)
@@ -47,6 +50,26 @@ export function connectDataPlane(
     counters: () => life.guard(world.counted(plane.table)),
     inForce: () => life.guard(Promise.resolve(true)),
   }
+}
+
+/** What a balancer with a fault of this kind would make of a table that it is given. */
+function sabotaged(
+  sabotage: Sabotage | undefined,
+  before: RouteTable,
+  after: RouteTable,
+): RouteTable {
+  if (sabotage !== 'exchanges in two steps' && sabotage !== 'switches half of a group') return after
+  const routes = after.routes.map((route) => {
+    const were = before.routes.find(({ service }) => service === route.service)?.targets ?? []
+    const old = new Set(were.map(({ instance }) => instance))
+    const stay = route.targets.filter(({ instance }) => old.has(instance))
+    if (sabotage === 'exchanges in two steps') {
+      return stay.length > 0 && old.size > stay.length ? { ...route, targets: stay } : route
+    }
+    const isSwitch = stay.length === 0 && were.length > 1 && route.targets.length > 1
+    return isSwitch ? { ...route, targets: [...were.slice(1), ...route.targets.slice(-1)] } : route
+  })
+  return { ...after, routes }
 }
 
 /** Its last request takes a while, whoever lives meanwhile. */

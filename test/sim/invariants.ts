@@ -1,10 +1,11 @@
-// What must hold in every history, after each step (I1, I4, I5, I8, I9) and at its end (I2, I3).
+// What must hold in every history, after each step (I1, I4, I5, I8 to I11) and at its end (I2, I3).
 
 import { isFinal, isHolding, isServing } from '#ctld/instance.ts'
 import type { Snapshot } from '#ctld/snapshot.ts'
 import type { Service } from '#shared/model.ts'
 import { isBusy } from './data-plane.ts'
 import type { Declared } from './scenario.ts'
+import { halfExchanges, mixedGroups, otherPrograms } from './updates.ts'
 import type { SimWorld } from './world.ts'
 
 /** Checks the present moment; answers what is violated, in words. */
@@ -13,6 +14,7 @@ export function violationsNow(world: SimWorld): string[] {
     ...world.violations,
     ...oneOwner(world),
     ...neverTooMany(world),
+    ...updatesNow(world),
     ...onlyLive(world),
     ...noneUnderRequests(world),
   ]
@@ -33,11 +35,12 @@ function oneOwner(world: SimWorld): string[] {
   return violations
 }
 
-/** A whole group starts beside the other for a switch, and for the way back. */
+/** A whole group starts beside the other for a way back; for a switch a third one is kept. */
 function surgeOf({ deployments }: Snapshot, { config, deployment }: Service): number {
   const isBack = deployments.some(({ id, kind }) => id === deployment && kind === 'revert')
   const { concurrency, update } = config
-  return isBack || update.strategy === 'blue_green' ? concurrency : update.max_surge
+  if (update.strategy === 'blue_green') return 2 * concurrency
+  return isBack ? concurrency : update.max_surge
 }
 
 /** I1: never more than `concurrency` serve, nor are held beyond the one that takes over (Q03). */
@@ -85,6 +88,16 @@ function onlyLive(world: SimWorld): string[] {
   )
 }
 
+/** I10, I11: by the tables that followed each other. */
+function updatesNow(world: SimWorld): string[] {
+  const snapshot = snapshotOf(world)
+  const { dataPlane } = world.controller
+  const { table, checked } = dataPlane
+  if (snapshot === undefined || table === checked) return []
+  dataPlane.checked = table
+  return [...halfExchanges(checked, table, snapshot), ...mixedGroups(table, snapshot)]
+}
+
 /** I9: none is stopped in the belief that it has no request, while it has, whoever sent that. */
 function noneUnderRequests(world: SimWorld): string[] {
   const instances = snapshotOf(world)?.instances ?? []
@@ -106,10 +119,16 @@ export function lostPromises(world: SimWorld, declared: ReadonlyMap<string, Decl
       service === undefined || service.desired === 'removed'
         ? 'absent'
         : `${service.desired} ${service.config.concurrency} ${service.config.env.V ?? ''}`
-    return is === acknowledged || maybe.includes(is)
+    return is === acknowledged || maybe.includes(is) || isReverted(snapshot, name, is)
       ? []
       : [`I3: ${name} is "${is}", acknowledged was "${acknowledged}"`]
   })
+}
+
+/** A deployment that failed is undone without being asked: then an earlier one counts again. */
+function isReverted({ deployments }: Snapshot, name: string, is: string): boolean {
+  const wasUndone = deployments.some(({ service, kind }) => service === name && kind === 'revert')
+  return wasUndone && !is.startsWith('absent')
 }
 
 /** I2: exactly what is declared serves, and nothing else runs. */
@@ -131,7 +150,7 @@ export function unsettled(world: SimWorld): string[] {
   const notAlive = snapshot.nodes
     .filter(({ state }) => state !== 'alive')
     .map(({ name, state }) => `I2: ${name} is ${state}`)
-  return [...missing, ...notAlive, ...strangers(world, snapshot)]
+  return [...missing, ...notAlive, ...otherPrograms(snapshot), ...strangers(world, snapshot)]
 }
 
 /** Programs that no live instance of their node explains, and instances without a program. */

@@ -7,6 +7,7 @@ import { configOf } from '#test/helpers/cluster.ts'
 import { type Random, randomOf } from '#test/helpers/seeds.ts'
 import { hostOf } from './agent.ts'
 import { CONTROLLER } from './edges.ts'
+import { healthKeys, makeSick } from './health.ts'
 import { lostPromises, unsettled, violationsNow } from './invariants.ts'
 import { CALM } from './network.ts'
 import { createSimWorld, type Sabotage, type SimWorld } from './world.ts'
@@ -15,6 +16,16 @@ import { createSimWorld, type Sabotage, type SimWorld } from './world.ts'
 export type Declared = { acknowledged: string; maybe: string[] }
 
 export type Outcome = { seed: number; violation: string | undefined; world: SimWorld }
+
+const updateRules = [
+  { strategy: 'rolling' },
+  { strategy: 'rolling' },
+  { strategy: 'rolling', min_healthy: '2s' },
+  { strategy: 'recreate' },
+  { strategy: 'blue_green', min_healthy: '1s' },
+  { strategy: 'canary', min_healthy: '1s', pause: '3s' },
+] as const
+type UpdateRule = (typeof updateRules)[number]
 
 const FAULT_MS_MAX = 90_000
 /** Within this after the faults everything declared serves again. */
@@ -114,7 +125,8 @@ function createChaos(world: SimWorld): Chaos {
   const faults: (() => void)[] = [
     () => {
       world.killController('kill')
-      later(random.int(100, 20_000), world.startController)
+      // Mostly at once, as its supervisor does: what was under way still is.
+      later(random.int(20, random.chance(0.7) ? 500 : 20_000), world.startController)
     },
     () => {
       world.killController('power')
@@ -178,6 +190,7 @@ function createChaos(world: SimWorld): Chaos {
       world.note(`the wall clock jumps by ${jump} ms`)
       clock.jumpWall(jump)
     },
+    () => makeSick(world),
   ]
 
   return {
@@ -202,6 +215,14 @@ function createChaos(world: SimWorld): Chaos {
 function createUser(world: SimWorld, declared: Map<string, Declared>) {
   const { random } = world
   let version = 0
+  /** One strategy for each service: what holds of it holds of the whole history. */
+  const rules = new Map<string, UpdateRule>()
+
+  function rulesFor(name: string): UpdateRule {
+    const known = rules.get(name) ?? random.pick(updateRules)
+    rules.set(name, known)
+    return known
+  }
 
   function commandOf(kind: string, name: string): { command: Command; becomes: string } {
     version += 1
@@ -209,10 +230,11 @@ function createUser(world: SimWorld, declared: Map<string, Declared>) {
     const is = (declared.get(name)?.acknowledged ?? 'absent').split(' ')
     switch (kind) {
       case 'deploy': {
-        const strategy = random.pick(['rolling', 'rolling', 'recreate'])
         const env = { V: String(version) }
-        const config = configOf(name, concurrency, { env, update: { strategy } })
-        return { command: { kind: 'deploy', config }, becomes: `running ${concurrency} ${version}` }
+        const rules = rulesFor(name)
+        const count = rules.strategy === 'canary' && concurrency === 1 ? 2 : concurrency
+        const config = configOf(name, count, { env, update: rules, ...healthKeys(random) })
+        return { command: { kind: 'deploy', config }, becomes: `running ${count} ${version}` }
       }
       case 'scale':
         return {

@@ -35,6 +35,8 @@ export type Sabotage =
   | 'keeps routes of dead instances'
   | 'forgets its programs'
   | 'forgets the requests of a former controller'
+  | 'exchanges in two steps'
+  | 'switches half of a group'
 
 export type AgentHost = {
   name: string

@@ -1,7 +1,7 @@
 // A whole group takes over at once, and the former one is kept for the way back.
 
 import { describe, expect, test } from 'vitest'
-import { isHolding } from '#ctld/instance.ts'
+import { hasPlace, isHolding } from '#ctld/instance.ts'
 import { programOf } from '#ctld/revision.ts'
 import { Cluster } from '#test/helpers/cluster.ts'
 
@@ -122,6 +122,12 @@ describe('the former group', () => {
     expect(programsOf(world)).toEqual([3, 3])
     expect(new Set(world.live('a').map(({ revision }) => revision))).toEqual(new Set([1, 3]))
     expect(programsOf(world.revert('a').settle())).toEqual([1, 1])
+  })
+
+  test('is kept at the number that is asked for by then', () => {
+    const world = switched().declare('a', 1, { ...rules, ...v2 }).settle()
+    const kept = world.live('a').filter((one) => isHolding(one) && !hasPlace(one))
+    expect(kept.map(({ revision }) => revision)).toEqual([1])
   })
 
   test('does not stay on a worker that is drained', () => {
