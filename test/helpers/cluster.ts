@@ -1,6 +1,12 @@
 // Builds a world for the planner in one line and obeys its plans, without daemons.
 
-import { type Action, type NodeFact, type Plan, reconcile } from '#ctld/deployer/reconcile.ts'
+import {
+  type Action,
+  type Facts,
+  type NodeFact,
+  type Plan,
+  reconcile,
+} from '#ctld/deployer/reconcile.ts'
 import { hasPlace, type InstanceEvent, isFinal, isServing, nextInstance } from '#ctld/instance.ts'
 import { isProgramChange } from '#ctld/revision.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
@@ -109,21 +115,22 @@ export class Cluster {
   }
 
   plan(): Plan {
-    return reconcile(
-      {
-        services: [...this.services.values()],
-        instances: [...this.instances.values()],
-        nodes: this.nodes,
-        cursor: this.cursor,
-        frozen: this.frozen,
-        rescheduleAfterMs: this.rescheduleAfterMs,
-        placeFrom: this.placeFrom,
-        isDurable: this.isDurable,
-        deployments: this.deployments,
-        routed: this.routed,
-      },
-      this.now,
-    )
+    return reconcile(this.facts(), this.now)
+  }
+
+  facts(): Facts {
+    return {
+      services: [...this.services.values()],
+      instances: [...this.instances.values()],
+      nodes: this.nodes,
+      cursor: this.cursor,
+      frozen: this.frozen,
+      rescheduleAfterMs: this.rescheduleAfterMs,
+      placeFrom: this.placeFrom,
+      isDurable: this.isDurable,
+      deployments: this.deployments,
+      routed: this.routed,
+    }
   }
 
   /** Plans and obeys until there is nothing left to do. */
