@@ -9,9 +9,23 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'test/sim/**'],
+          exclude: ['test/e2e/**', 'test/sim/**', 'test/v2/**'],
           // A test waits for a fact and not for time, so a busy machine may take its time.
           testTimeout: 30_000,
+        },
+      },
+      {
+        // In a machine with control groups v2, see test/v2/machine.sh.
+        test: {
+          name: 'v2',
+          include: [
+            'test/agentd/isolation/groups*.test.ts',
+            'test/e2e/isolation.test.ts',
+            'test/v2/*.test.ts',
+          ],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
         },
       },
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 } },

@@ -78,7 +78,7 @@ async function serve(given: {
   const memory = await findMemoryFolder({ dataFolder, tag: agentTagOf(dataFolder) })
   if (!memory.isMemory) log.warn({ folder: memory.path }, 'no shared memory for secrets')
   const secretsFolder = memory.path
-  const box = opened.use(await openBox({ dataFolder, user: config.isolation.user, log }))
+  const box = opened.use(await openBox({ dataFolder, secretsFolder, log, ...config.isolation }))
   const programs = opened.use(createPrograms({ dataFolder, host, log, box, secretsFolder }))
   const edges = await openImageEdges({
     folder: join(dataFolder, 'images'),

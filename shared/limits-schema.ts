@@ -45,7 +45,7 @@ export const limits = z.strictObject({
   pids: describe(
     integer(1, PIDS_MAX),
     'Processes and threads of an instance.',
-    none,
+    { fallback: '`1024`, where the node can limit them' },
   ).exactOptional(),
   open_files: describe(
     integer(16, OPEN_FILES_MAX),

@@ -3,10 +3,11 @@
 // group and whatever left the group are killed, so that a build leaves files and nothing else.
 
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { BuildGroup } from '#agentd/isolation/box.io.ts'
+import { giveEnvironment, type Users } from '#agentd/isolation/users.io.ts'
 import { messageOf } from '#shared/errors.ts'
 import { type CappedOutput, capOutput } from './capped-output.ts'
 import type { BuildEnd, BuildJob } from './image-ports.ts'
@@ -33,16 +34,30 @@ done
 shift
 exec "$@"`
 
+export type Surroundings = {
+  environment: Readonly<Record<string, string>>
+  group: BuildGroup
+  users: Pick<Users, 'ownerOf' | 'dress' | 'give'>
+}
+
 /** `environment` is what every build gets; HOME and TMPDIR are the build's own. */
 export async function runBuild(
   job: BuildJob,
   signal: AbortSignal,
-  { environment, group }: { environment: Readonly<Record<string, string>>; group: BuildGroup },
+  { environment, group, users }: Surroundings,
 ): Promise<BuildEnd> {
   // A former agent may have been killed in the middle of this very build.
   await killMarked(BUILD_MARK, job.mark)
   const temporary = join(job.folder, '..', 'tmp')
   await mkdir(temporary, { recursive: true })
+  const owner = await users.ownerOf(undefined)
+  if (owner !== undefined) {
+    for (const folder of [job.folder, temporary]) await users.give(folder, owner)
+  }
+  const clothes = owner && {
+    dress: (argv: readonly string[]) =>
+      users.dress({ owner, kept: [dirname(job.folder)], tmp: temporary, argv }),
+  }
   const env = { ...environment, HOME: job.folder, TMPDIR: temporary, [BUILD_MARK]: job.mark }
 
   await using handle = await open(job.logFile, 'w', 0o600)
@@ -55,7 +70,7 @@ export async function runBuild(
   }
   try {
     for (const command of job.commands) {
-      const end = await runCommand(command, job, env, { sink, watch, group })
+      const end = await runCommand(command, job, env, { sink, watch, group, clothes })
       if (end.kind !== 'done') return end
     }
     return { kind: 'done' }
@@ -66,25 +81,33 @@ export async function runBuild(
   }
 }
 
+type Means = {
+  sink: Sink
+  watch: Watch
+  group: BuildGroup
+  clothes: { dress(argv: readonly string[]): string[] } | undefined
+}
+
 async function runCommand(
   command: readonly string[],
   job: BuildJob,
   env: Readonly<Record<string, string>>,
-  { sink, watch, group: { entries, empty } }: { sink: Sink; watch: Watch; group: BuildGroup },
+  { sink, watch, group: { entries, empty }, clothes }: Means,
 ): Promise<BuildEnd> {
   if (watch.isLate()) return { kind: 'timed_out', command }
   if (watch.signal.aborted) return { kind: 'not_started', command, why: 'the agent is stopping' }
   await write(sink, Buffer.from(`$ ${command.join(' ')}\n`))
 
   // Without a group there is nothing to enter, and no need of a shell.
-  const inGroup = ['/bin/sh', '-c', ENTER, 'tucano', ...entries, '--', ...command]
-  const [file = '', ...args] = entries.length === 0 ? command : inGroup
+  const own = clothes?.dress(command) ?? command
+  const inGroup = ['/bin/sh', '-c', ENTER, 'tucano', ...entries, '--', ...own]
+  const [file = '', ...args] = entries.length === 0 ? own : inGroup
   const child = execa(file, args, {
     cwd: job.folder,
-    env,
+    env: clothes === undefined ? env : { [BUILD_MARK]: job.mark },
     extendEnv: false,
     detached: true,
-    stdin: 'ignore',
+    stdio: ['ignore', 'pipe', 'pipe', ...(clothes === undefined ? [] : ['pipe' as const])],
     all: true,
     buffer: false,
     reject: false,
@@ -95,6 +118,7 @@ async function runCommand(
     const { originalMessage } = await finished
     return { kind: 'not_started', command, why: originalMessage ?? 'cannot be started' }
   }
+  if (clothes !== undefined) giveEnvironment(child.nodeChildProcess, env)
   const killGroup = () => killQuietly(-group)
   watch.signal.addEventListener('abort', killGroup)
   // The exit is waited for, not the end of the output: a daemon may hold that open for ever.

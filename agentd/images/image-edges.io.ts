@@ -1,6 +1,6 @@
 // Joins the edges of the images noun, and names the environment that a build gets.
 
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Box } from '#agentd/isolation/box.io.ts'
 import { runBuild } from './build.io.ts'
 import { type FetchOptions, fetchImage } from './fetch.io.ts'
@@ -9,15 +9,27 @@ import { openShelf } from './shelf.io.ts'
 import { unpackImage } from './unpack.io.ts'
 
 export async function openImageEdges(
-  options: FetchOptions & { folder: string; box: Pick<Box, 'build'> },
+  options: FetchOptions & { folder: string; box: Pick<Box, 'build' | 'users'> },
 ): Promise<Omit<ImagesPorts, 'clock' | 'log'>> {
   const environment = buildEnvironment()
+  const { folder, box } = options
+  const shelf = await openShelf(folder)
+  await box.users.openWay([folder, join(folder, 'builds')])
   return {
     fetch: (digest, file, signal) => fetchImage(options, { digest, file, signal }),
     unpack: unpackImage,
     build: (job, signal) =>
-      options.box.build(job.mark, (group) => runBuild(job, signal, { environment, group })),
-    shelf: await openShelf(options.folder),
+      box.build(job.mark, (group) =>
+        runBuild(job, signal, { environment, group, users: box.users }),
+      ),
+    shelf: {
+      ...shelf,
+      async finish(built) {
+        // Programs read and run what is in it; whoever built it does not write to it any more.
+        await box.users.publish(join(folder, 'builds', built.key, 'files'))
+        await shelf.finish(built)
+      },
+    },
   }
 }
 

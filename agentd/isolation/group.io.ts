@@ -123,6 +123,7 @@ async function killV2(place: Place, name: string): Promise<void> {
 /** Frozen, nothing in it can fork while the list is read. */
 async function killV1(place: Place, name: string): Promise<void> {
   const file = join(place.folders.freezer, name, 'freezer.state')
+  // What cannot be frozen is killed in rounds all the same.
   const set = (text: string) => writeFile(file, text, { flag: 'r+' }).catch(() => undefined)
   await set('FROZEN')
   for (const pid of await processesOf(place, name)) killQuietly(pid)

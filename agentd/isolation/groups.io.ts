@@ -40,6 +40,8 @@ export type Groups = Disposable & {
   empty(name: string): Promise<void>
   /** Kills all that is in it, and deletes it. */
   remove(name: string): Promise<void>
+  /** Pids of what runs in it. */
+  processes(name: string): Promise<number[]>
   /** Names of the groups in which something runs. */
   busy(): Promise<string[]>
   shortages(name: string): Promise<Shortage[]>
@@ -55,12 +57,7 @@ export async function openGroups(options: {
 }): Promise<Groups> {
   const { dataFolder, tag, now } = options
   const { place, why } = await settle(tag)
-  const former = readPlaces(dataFolder)
-  const isSame = (one: Place) => JSON.stringify(one) === JSON.stringify(place)
-  const places = [...(place === undefined ? [] : [place]), ...former.filter((one) => !isSame(one))]
-  await removeIdle(places)
-  const kept = [...places.slice(0, 1), ...(await onlyBusy(places.slice(1)))].slice(0, PLACES_MAX)
-  if (kept.length > 0) writeFileSync(join(dataFolder, PLACES_FILE), JSON.stringify(kept))
+  const kept = await placesOf(dataFolder, place)
   const samples = new Map<string, { at: number; cpuUs: number }>()
 
   /** Every place that may have a group of that name. */
@@ -89,6 +86,9 @@ export async function openGroups(options: {
       samples.delete(name)
       await each(name, removeGroup)
     },
+    async processes(name) {
+      return (await each(name, processesOf)).flat()
+    },
     async busy() {
       const names = await Promise.all(kept.map(busyIn))
       return [...new Set(names.flat())].sort()
@@ -116,6 +116,17 @@ export async function openGroups(options: {
       }
     },
   }
+}
+
+/** Where the agent's groups are: here, and where something of a former start runs still. */
+async function placesOf(dataFolder: string, place: Place | undefined): Promise<Place[]> {
+  const own = place === undefined ? [] : [place]
+  const isSame = (one: Place) => JSON.stringify(one) === JSON.stringify(place)
+  const former = readPlaces(dataFolder).filter((one) => !isSame(one))
+  await removeIdle([...own, ...former])
+  const places = [...own, ...(await onlyBusy(former))].slice(0, PLACES_MAX)
+  if (places.length > 0) writeFileSync(join(dataFolder, PLACES_FILE), JSON.stringify(places))
+  return places
 }
 
 async function settle(tag: string): Promise<Found> {
@@ -160,6 +171,7 @@ async function openV2({ folders: { memory: folder } }: Place): Promise<void> {
   }
   await makeFolder(folder)
   await delegate(folder)
+  // Without it the agent counts as much as all its programs together, which is not little.
   await write(join(own, 'cpu.weight'), AGENT_WEIGHT).catch(() => undefined)
 }
 
@@ -191,6 +203,7 @@ async function share(place: Place): Promise<void> {
   if (place.version !== 'v1') return
   const shares = V1_SHARES * Math.max(1, (await groupsIn(place)).length)
   const file = join(place.folders.cpu, 'cpu.shares')
+  // It only shifts who waits for whom on a full machine.
   await write(file, String(shares)).catch(() => undefined)
 }
 

@@ -12,7 +12,7 @@ export type Found =
   /** Why there is none. */
   | { place: undefined; why: string }
 
-/** Where the agent moves itself to with v2, since a group with processes cannot have limits below. */
+/** Where the agent moves itself to with v2: below a group with processes there are no limits. */
 export const AGENT_GROUP = 'main'
 
 /**

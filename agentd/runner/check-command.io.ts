@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import { giveEnvironment, type Inside } from '#agentd/isolation/users.io.ts'
 import type { ProbeAnswer, ProgramMark } from '#agentd/ports.ts'
 import { messageOf } from '#shared/errors.ts'
 import { isRunning } from './proc.io.ts'
@@ -15,6 +16,8 @@ const OUTPUT_LENGTH_MAX = 4 * 1024
 const LINE_LENGTH_MAX = 300
 /** How long its last words may take when its end is known; a child of it may hold them back. */
 const LAST_WORDS_MS = 100
+/** Beside the one on which the checker tells its result. */
+const ENVIRONMENT_FD = 4
 
 /**
  * Leads the group and tells the command's exit code on its own pipe, which the command does not
@@ -37,6 +40,8 @@ export type CommandCheck = {
   timeoutMs: number
   /** Files of the program's control group. */
   entries: readonly string[]
+  /** Where the program does not run as the agent: one of its processes, and how to join it. */
+  inside?: Inside | undefined
 }
 
 export type CommandChecks = { run(check: CommandCheck): Promise<ProbeAnswer> }
@@ -65,16 +70,20 @@ export function createCommandChecks(boot: string): CommandChecks {
 }
 
 async function runNow(check: CommandCheck, boot: string): Promise<ProbeAnswer> {
-  const { argv, mark, timeoutMs, entries } = check
+  const { argv, mark, timeoutMs, entries, inside } = check
   // What the program was given, secrets included, whichever agent started it.
-  const environ = await readFile(`/proc/${mark.pid}/environ`, 'utf8')
+  const environ = await readFile(`/proc/${inside?.pid ?? mark.pid}/environ`, 'utf8')
   if (!isRunning(mark, boot)) return { ok: false, words: 'its program does not run' }
-  const child = spawn('/bin/sh', ['-c', CHECKER, 'tucano', ...entries, '--', ...argv], {
+  const env = environmentOf(environ)
+  const words = inside?.dress(argv, ENVIRONMENT_FD) ?? argv
+  const child = spawn('/bin/sh', ['-c', CHECKER, 'tucano', ...entries, '--', ...words], {
     cwd: `/proc/${mark.pid}/cwd`,
-    env: environmentOf(environ),
+    // A shell that has more rights than the program gets nothing of its environment.
+    env: inside === undefined ? env : {},
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', ...(inside === undefined ? [] : ['pipe' as const])],
   })
+  if (inside !== undefined) giveEnvironment(child, env, ENVIRONMENT_FD)
   return answerOf(child, nameOf(check), timeoutMs)
 }
 

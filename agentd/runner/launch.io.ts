@@ -2,12 +2,15 @@
 // ends, to write down how: so its end is learnt by whatever agent runs then. The user's words are
 // the shell's arguments and never part of its script.
 
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdirSync, realpathSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import { execa } from 'execa'
+import type { Owner } from '#agentd/isolation/dress.ts'
+import { giveEnvironment } from '#agentd/isolation/users.io.ts'
 import type { ProgramEnd, ProgramMark } from '#agentd/ports.ts'
 import { openLogFiles } from './log-file.io.ts'
 import { markOf } from './proc.io.ts'
@@ -70,6 +73,13 @@ export type Heard = {
   onExit(mark: ProgramMark, end: ProgramEnd): void
 }
 
+/** How it is started as somebody else; `env` is all that its shell, which is the agent's, gets. */
+export type Clothes = {
+  owner: Owner
+  env: Readonly<Record<string, string>>
+  dress(start: { tmp: string; kept: string; argv: readonly string[] }): string[]
+}
+
 export async function launch(
   places: Places,
   start: {
@@ -81,40 +91,45 @@ export async function launch(
     /** Files by which its control group is entered. */
     entries: readonly string[]
     openFiles: number | undefined
+    /** Absent: it runs as the agent. */
+    clothes?: Clothes | undefined
   },
   heard: Heard,
 ): Promise<ProgramMark> {
-  const { id, argv, folder, boot, entries, openFiles } = start
+  const { id, argv, folder, boot, entries, openFiles, clothes } = start
   await removeExits(places, id)
   const home = join(places.instances, id, 'home')
   const temporary = join(places.instances, id, 'tmp')
   for (const each of [home, temporary]) await mkdir(each, { recursive: true, mode: 0o700 })
   await using handle = (await openLogFiles(join(places.instances, id))).handle
-  // A stream that has a file descriptor is handed to the child as it is: no pipe, nothing to read.
-  const output = handle.createWriteStream({ autoClose: false })
-  const words = [join(places.exits, id), String(openFiles ?? '-'), ...entries, '--', ...argv]
-  const child = execa('/bin/sh', ['-c', KEEPER, 'tucano', ...words], {
+  const full = { HOME: home, TMPDIR: temporary, ...start.env }
+  if (clothes !== undefined) {
+    const { uid, gid } = clothes.owner
+    await chmod(join(places.instances, id), 0o711)
+    // Its output too: a program may open /dev/stdout.
+    for (const each of [home, temporary]) await chown(each, uid, gid)
+    await handle.chown(uid, gid)
+  }
+  const own = clothes?.dress({ tmp: temporary, kept: join(places.instances, id), argv }) ?? argv
+  const words = [join(places.exits, id), String(openFiles ?? '-'), ...entries, '--', ...own]
+  const child = spawn('/bin/sh', ['-c', KEEPER, 'tucano', ...words], {
     cwd: folder,
-    env: { HOME: home, TMPDIR: temporary, ...start.env },
-    extendEnv: false,
+    // The shell is the agent's own: nothing of the service's environment when it has more rights.
+    env: clothes === undefined ? full : clothes.env,
     detached: true,
-    cleanup: false,
-    stdin: 'ignore',
-    stdout: output,
-    stderr: output,
-    buffer: false,
-    reject: false,
+    stdio: ['ignore', handle.fd, handle.fd, ...(clothes === undefined ? [] : ['pipe' as const])],
   })
   if (child.pid === undefined) {
-    const { originalMessage } = await child
-    throw new Error(originalMessage ?? 'the system refused to start it')
+    const [error] = await once(child, 'error')
+    throw error
   }
+  if (clothes !== undefined) giveEnvironment(child, full)
   const mark = markOf(child.pid, boot)
   heard.onStart(mark)
-  child.nodeChildProcess.once('exit', async (code, signal) => {
+  child.once('exit', async (code, signal) => {
     heard.onExit(mark, (await readExit(places, id, mark)) ?? endOf(code, signal))
   })
-  child.nodeChildProcess.unref()
+  child.unref()
   return mark
 }
 

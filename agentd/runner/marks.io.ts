@@ -3,12 +3,17 @@
 // well: several may run on one machine, and an instance may move from one to the other.
 
 import { readdir, readFile } from 'node:fs/promises'
-import { killMarked } from '#agentd/images/marked-processes.io.ts'
+import { killMarked, markedProcesses } from '#agentd/images/marked-processes.io.ts'
 
 const MARK = 'TUCANO_MARK'
 
 export function marking(agent: string, id: string): Record<string, string> {
   return { TUCANO_INSTANCE: id, TUCANO_AGENT: agent, [MARK]: `${agent}.${id}` }
+}
+
+/** Pids of what carries the instance's mark. */
+export function marked(agent: string, id: string): Promise<number[]> {
+  return markedProcesses(MARK, `${agent}.${id}`)
 }
 
 /** SIGKILL to all that carries the instance's mark, until none is left. */

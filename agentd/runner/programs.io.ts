@@ -15,7 +15,7 @@ import { watchEnds } from './ends.io.ts'
 import { giveSecrets, giveVolumes, takeSecrets } from './given-files.io.ts'
 import { agentTagOf, launch, type Places, placesOf, readExit, removeExits } from './launch.io.ts'
 import { dropLogs, logPath, rotateIfNeeded, tail } from './log-file.io.ts'
-import { marking, strays, sweep } from './marks.io.ts'
+import { marked, marking, strays, sweep } from './marks.io.ts'
 import { freePort, isPortFree } from './port.io.ts'
 import { probeHttp, probeTcp } from './probe.io.ts'
 import { isRunning, readBoot } from './proc.io.ts'
@@ -60,17 +60,26 @@ export function createPrograms(options: {
 
   return {
     boot: () => boot,
-    async start({ id, argv, folder, env, files, volumes, limits }) {
+    async start({ id, argv, folder, env, files, volumes, limits, user }) {
+      const owner = await box.users.ownerOf(user)
       const given = {
-        ...(await giveSecrets(join(secretsFolder, id), files)),
-        ...(await giveVolumes(join(dataFolder, 'volumes'), volumes)),
+        ...(await giveSecrets(join(secretsFolder, id), files, owner)),
+        ...(await giveVolumes(join(dataFolder, 'volumes'), volumes, owner)),
       }
-      const full = { ...hostEnvironment(), ...env, ...given, HOST: host, ...marking(agent, id) }
+      const marks = marking(agent, id)
+      const kept = [join(secretsFolder, id), join(dataFolder, 'volumes', volumes?.service ?? id)]
+      const clothes = owner && {
+        owner,
+        env: marks,
+        dress: (start: { tmp: string; kept: string; argv: readonly string[] }) =>
+          box.users.dress({ ...start, owner, kept: [start.kept, ...kept] }),
+      }
+      const full = { ...hostEnvironment(), ...env, ...given, HOST: host, ...marks }
       const entries = await box.makeGroup(id, limits)
       const openFiles = limits?.open_files
       return launch(
         places,
-        { id, argv, folder, env: full, boot, entries, openFiles },
+        { id, argv, folder, env: full, boot, entries, openFiles, clothes },
         {
           onStart: (mark) => ends.watch(id, mark, true),
           onExit: (mark, end) => ends.tell(id, mark, end),
@@ -97,6 +106,8 @@ export function createPrograms(options: {
       await box.emptyGroup(id)
       // With no groups, and for what was root and left its group.
       await sweep(agent, id)
+      // Nobody is left to read them; a restart gets them anew.
+      await takeSecrets(join(secretsFolder, id))
     },
     async strays() {
       return [...new Set([...(await box.busy()), ...(await strays(agent))])].sort()
@@ -106,7 +117,11 @@ export function createPrograms(options: {
     async probe({ id, mark, port, way, timeoutMs }) {
       if (way.kind === 'command') {
         const entries = box.entriesOf(id)
-        return commands.run({ argv: way.argv, mark, timeoutMs, entries })
+        const inside = await box.users.find([
+          ...(await box.processesOf(id)),
+          ...(await marked(agent, id)),
+        ])
+        return commands.run({ argv: way.argv, mark, timeoutMs, entries, inside })
       }
       const place = { host: probeHost, port, timeoutMs }
       return way.kind === 'http' ? probeHttp(place, way) : probeTcp(place)

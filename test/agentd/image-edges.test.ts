@@ -9,6 +9,7 @@ import { type FetchOptions, fetchImage } from '#agentd/images/fetch.io.ts'
 import { hostEnvironment } from '#agentd/images/image-edges.io.ts'
 import { markedProcesses } from '#agentd/images/marked-processes.io.ts'
 import { unpackImage } from '#agentd/images/unpack.io.ts'
+import { noUsers } from '#agentd/isolation/users.io.ts'
 import { hostileArchives, writeHostile } from '#test/helpers/hostile-archives.ts'
 import { digestOf, imageController } from '#test/helpers/image-controller.ts'
 import { file, folder, link, writeTarGz } from '#test/helpers/tar-writer.ts'
@@ -111,7 +112,11 @@ describe('a build', () => {
     const folder = join(at, 'files')
     return { commands, folder, timeoutMs, logFile: join(at, 'log'), mark }
   }
-  const bare = { environment: hostEnvironment(), group: { entries: [], empty: async () => {} } }
+  const bare = {
+    environment: hostEnvironment(),
+    group: { entries: [], empty: async () => {} },
+    users: noUsers('a test'),
+  }
 
   test('that ignores TERM and leaves a daemon behind is killed at its deadline', async () => {
     const hostile = job(

@@ -8,10 +8,11 @@ import type { NodeView } from '#ctld/snapshot.ts'
 import type { ServiceConfig } from '#shared/configuration.ts'
 import type { Instance } from '#shared/model.ts'
 import { type OpenLoop, startOpenLoop } from '#test/helpers/open-loop.ts'
+import { PATIENCE } from '#test/helpers/patience.ts'
 import { type RealCluster, startCluster } from '#test/helpers/real-cluster.ts'
 
 const PUBLISH_MS = 500
-const ALIVE_MS = 3 * PUBLISH_MS
+const ALIVE_MS = 3 * PUBLISH_MS * PATIENCE
 const NEIGHBOUR = 'trivial-js'
 
 describe.skipIf(process.getuid?.() !== 0)('a hostile program', () => {
@@ -26,8 +27,8 @@ describe.skipIf(process.getuid?.() !== 0)('a hostile program', () => {
   })
 
   afterAll(async () => {
-    await load.stop()
-    await cluster[Symbol.asyncDispose]()
+    await load?.stop()
+    await cluster?.[Symbol.asyncDispose]()
   })
 
   /** Deploys one that can do harm, under a name of its own. */

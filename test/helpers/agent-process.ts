@@ -14,10 +14,11 @@ import { packFolder } from '#shared/pack.io.ts'
 import type { AssignedInstance, Assignment, InstanceStatus, Report } from '#shared/wire.ts'
 import { spec } from '#test/agentd/agent-world.ts'
 import { removeGroups } from './groups.ts'
+import { PATIENCE } from './patience.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 export const TOKEN = 'token-of-the-agents-of-this-test'
-const WAIT_MS_MAX = 15_000
+const WAIT_MS_MAX = 15_000 * PATIENCE
 const main = join(import.meta.dirname, '../../agentd/main.ts')
 
 export type PlayedController = {
