@@ -171,6 +171,7 @@ export function createAgentd(
       status = 'stopping'
       void monitor.stop()
       await runner.stopAll()
+      await secrets.drop()
     },
     obey,
     health: () => ({

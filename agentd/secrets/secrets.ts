@@ -14,6 +14,8 @@ export type Secrets = {
   restore(): Promise<void>
   /** The values of an order, in place of all former ones; answers the order without them. */
   take(assignment: Assignment): Promise<Assignment>
+  /** Nothing runs any more that could need them. */
+  drop(): Promise<void>
   /** Throws with the name of the first that is not here. */
   of(uses: readonly SecretUse[]): { variables: Record<string, string>; files: SecretFile[] }
   /** Whether all that these instances need to be started is here. */
@@ -29,7 +31,14 @@ export function createSecrets(ports: { vault: Vault; log: Log }): Secrets {
     values = new Map(given.map((one) => [keyOf(one), one.value]))
   }
 
-  function valueOf(use: SecretUse): string {
+  async function keep(given: readonly SecretGiven[]): Promise<void> {
+    hold(given)
+    await vault.save(given).catch((error: unknown) => {
+      log.warn({ why: messageOf(error) }, 'secrets are kept in memory only')
+    })
+  }
+
+  function valueFor(use: SecretUse): string {
     const value = values.get(keyOf(use))
     if (value !== undefined) return value
     throw new Error(
@@ -42,14 +51,12 @@ export function createSecrets(ports: { vault: Vault; log: Log }): Secrets {
       hold(await vault.load())
     },
     async take({ secrets = [], ...order }) {
-      hold(secrets)
-      await vault.save(secrets).catch((error: unknown) => {
-        log.warn({ why: messageOf(error) }, 'secrets are kept in memory only')
-      })
+      await keep(secrets)
       return order
     },
+    drop: () => keep([]),
     of(uses) {
-      const known = uses.map((use) => ({ ...use, value: valueOf(use) }))
+      const known = uses.map((use) => ({ ...use, value: valueFor(use) }))
       const variables = known.flatMap(({ variable, value }) =>
         variable === undefined ? [] : [[variable, value] as const],
       )

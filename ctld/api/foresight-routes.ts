@@ -13,6 +13,7 @@ import { CONCURRENCY_MAX, serviceSchema } from '#shared/service-schema.ts'
 import { pendingAnswer } from './answers.ts'
 import { ADMIN, type ApiContext, answer, ok } from './context.ts'
 import { checkConfig } from './service-routes.ts'
+import { shownConfig } from './shown-config.ts'
 
 /** Nodes, and services, that one simulation is about. */
 export const SUPPOSED_MAX = 100
@@ -120,10 +121,15 @@ async function planOf(
 ): Promise<z.input<typeof planAnswer>> {
   const forecast = await ctld.foresee({ commands: [{ kind: 'deploy', config }] })
   const was = ctld.snapshot().configured_services.find(({ name }) => name === config.name)
+  const declared = was?.revisions.find(({ revision }) => revision === was.revision)
+  const newest = ctld.snapshot().secrets.map(({ name, version }) => [name, version] as const)
   const { digest } = config.image
   const image =
     digest === undefined ? 'unknown' : (await images.has(digest)) ? 'stored' : 'to_upload'
-  const changes = diffConfig(shown(was?.config), shown(config))
+  const changes = diffConfig(
+    shownConfig(was?.config, declared?.secrets),
+    shownConfig(config, Object.fromEntries(newest)),
+  )
   return {
     service: config.name,
     was: was?.revision ?? null,
@@ -132,13 +138,6 @@ async function planOf(
     image,
     ...forecast,
   }
-}
-
-/** Where the files lie on the machine that packed them is no part of what runs. */
-export function shown(config: ServiceConfig | undefined): unknown {
-  if (config === undefined) return undefined
-  const { path: _, archive: __, ...image } = config.image
-  return { ...config, image }
 }
 
 function revisionAfter(was: Service | undefined, changes: readonly KeyChange[]): number {

@@ -18,8 +18,9 @@ import {
   ok,
   onceRouted,
 } from './context.ts'
-import { changeAnswer, shown } from './foresight-routes.ts'
+import { changeAnswer } from './foresight-routes.ts'
 import { deploymentAnswer } from './service-answers.ts'
+import { shownRevision } from './shown-config.ts'
 
 const REVISION_MAX = Number.MAX_SAFE_INTEGER
 const revision = z.int().min(1)
@@ -123,11 +124,12 @@ function historyOf(context: ApiContext, name: string): z.input<typeof historyAns
 }
 
 function revisionOf(
-  { revision, program, at, config, worked }: ServiceRevision,
+  entry: ServiceRevision,
   before: ServiceRevision | undefined,
   live: readonly Instance[],
 ) {
-  const changes = before && diffConfig(shown(before.config), shown(config))
+  const { revision, program, at, worked } = entry
+  const changes = before && diffConfig(shownRevision(before), shownRevision(entry))
   return {
     revision,
     program,
@@ -145,6 +147,6 @@ function diffOf(service: Service, asked: z.output<typeof diffQuery>): z.input<ty
   const to = of(asked.to ?? service.revision)
   const before = revisions.findLast((one) => one.revision < to.revision) ?? to
   const from = asked.from === undefined ? before : of(asked.from)
-  const changes = diffConfig(shown(from.config), shown(to.config))
+  const changes = diffConfig(shownRevision(from), shownRevision(to))
   return { service: name, from: from.revision, to: to.revision, changes }
 }

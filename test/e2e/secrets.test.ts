@@ -3,6 +3,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { agentTagOf } from '#agentd/runner/launch.io.ts'
@@ -45,7 +46,9 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  const memories = ['w1', 'w2'].map(memoryOf)
   await cluster[Symbol.asyncDispose]()
+  for (const memory of memories) await rm(memory, { recursive: true, force: true })
   await smtp.close()
 })
 
