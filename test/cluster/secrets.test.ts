@@ -156,6 +156,28 @@ test('a rollback goes back to the value of its revision too', async () => {
   await cluster.until(() => given(cluster).every((value) => value === 'one'), 300_000)
 })
 
+test('a value with which nothing starts is taken back with its deployment', async () => {
+  const cluster = await startCluster()
+  cluster.world.behave = ({ env }) => (env.PASSWORD === 'bad' ? { endsAfterMs: 5, code: 1 } : {})
+  await set(cluster, 'good')
+  await cluster.run('api', 2, uses)
+  await cluster.until(() => cluster.service('api').goodRevision === 1, 300_000)
+  const before = cluster.live('api').map(({ id }) => id)
+  await set(cluster, 'bad')
+  await cluster.submit({ kind: 'restart', service: 'api' })
+  await cluster.until(
+    () => cluster.snapshot().deployments.some(({ kind }) => kind === 'revert'),
+    600_000,
+  )
+  await cluster.until(() => cluster.isWhole('api') && cluster.live('api').length === 2, 600_000)
+  expect(given(cluster)).toEqual(['good', 'good'])
+  expect(cluster.live('api').map(({ id }) => id)).toEqual(before)
+  expect(cluster.snapshot().secrets[0]).toMatchObject({
+    version: 2,
+    usedBy: [{ service: 'api', version: 1 }],
+  })
+})
+
 test('a secret that somebody uses is not removed; one that is gone stops a rollback', async () => {
   const cluster = await startCluster()
   await set(cluster, 'one')
