@@ -46,7 +46,7 @@ export type Step =
   | { at: 'prepared' }
   /** `early`: it ended before its start was known to have succeeded. */
   | { at: 'launching'; early: { mark: ProgramMark; end: ProgramEnd } | undefined }
-  | Probing
+  | ({ at: 'probing' } & Beginning)
   | Serving
   /** What is left of the program is killed; `cause` says what comes then. */
   | { at: 'clearing'; cause: Cause; isBegun: boolean }
@@ -55,13 +55,14 @@ export type Step =
   | { at: 'ended'; forgetAt: number }
   | { at: 'forgetting' }
 
-export type Probing = {
-  at: 'probing'
+export type Probing = Step & { at: 'probing' }
+
+/** `passed`, `failed`: answers in a row. */
+type Beginning = {
   deadline: number
   delayMs: number
   probeAt: number
   isAsking: boolean
-  /** Answers in a row. */
   passed: number
   failed: number
 }

@@ -88,6 +88,22 @@ test('a revision whose instances were cut off is not blamed for it', async () =>
   expect(states).not.toContain('unexpected_terminated')
 })
 
+test('with reschedule_after beyond that time, two copies never run at the same time', async () => {
+  const cluster = await startCluster({ keys: 'health: { reschedule_after: 35s }' })
+  await cluster.run('db', 1, { ...keys, stop: { grace: '2s' } })
+  const [node = ''] = cluster.routed('db')
+  cluster.cutOff(node)
+  let most = 0
+  await cluster.until(() => {
+    most = Math.max(most, runningCount(cluster))
+    return cluster.isWhole('db') && cluster.routed('db')[0] !== node
+  }, 120_000)
+  expect(most).toBe(1)
+  cluster.world.network.heal()
+  await cluster.pass(20_000)
+  expect(runningCount(cluster)).toBe(1)
+})
+
 test('it can be said of a running service, and nothing is restarted for it', async () => {
   const cluster = await startCluster()
   await cluster.run('api', 2)
