@@ -14,7 +14,6 @@ import {
 } from './agent-manager/agent-manager.ts'
 import type { Command, CommandResult } from './commands.ts'
 import { createOrders, explained } from './deployer/deployer.ts'
-import { fileReceipts, holdTrials, trialsOf } from './deployer/verdicts.ts'
 import { foldConfig } from './discovery/fold-command.ts'
 import { foldDeaths, foldTopology } from './discovery/fold-node.ts'
 import { foldReport } from './discovery/fold-report.ts'
@@ -36,6 +35,7 @@ import { versionsOf } from './secrets/secrets.ts'
 import type { Ctld, Pending, Snapshot } from './snapshot.ts'
 import { createSpareWatch } from './spare-watch.ts'
 import { createTraffic } from './traffic.ts'
+import { fileReceipts, holdTrials, trialsOf } from './trials.ts'
 
 /** A pause of the loop longer than this many sweeps was a standstill of the whole process. */
 const PAUSE_SWEEPS = 3

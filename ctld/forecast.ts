@@ -5,13 +5,13 @@
 import type { Action } from '#ctld/deployer/reconcile.ts'
 import type { Instance } from '#shared/model.ts'
 import type { DeployGiven } from './deployer/deployer.ts'
-import { holdTrials } from './deployer/verdicts.ts'
 import { foldInstance } from './discovery/fold-instance.ts'
 import { foldTopology } from './discovery/fold-node.ts'
 import { factsOf, type World } from './discovery/world.ts'
 import { isHolding, isServing } from './instance.ts'
 import { deployAndMove } from './moves.ts'
 import type { Pending } from './snapshot.ts'
+import { holdTrials } from './trials.ts'
 
 /** What is foreseen at most; whatever comes after it is left out, and `cutBy` says so. */
 export const FORECAST_ACTIONS_MAX = 5_000

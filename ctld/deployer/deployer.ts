@@ -12,6 +12,7 @@ import {
   type World,
   workersOf,
 } from '#ctld/discovery/world.ts'
+import { followDeployments, tellOfStranded } from '#ctld/follow.ts'
 import { isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
@@ -21,7 +22,6 @@ import { isSameList } from '#shared/same-list.ts'
 import type { Assignment } from '#shared/wire.ts'
 import { assignedTo } from './assignment.ts'
 import { type Explanation, explain } from './explain.ts'
-import { followDeployments, tellOfStranded } from './follow.ts'
 import {
   type Action,
   type Facts,

@@ -3,13 +3,13 @@
 
 import type { DeployGiven } from '#ctld/deployer/deployer.ts'
 import type { Action } from '#ctld/deployer/reconcile.ts'
-import { holdTrials } from '#ctld/deployer/verdicts.ts'
 import { type FoldCommand, foldCommand } from '#ctld/discovery/fold-command.ts'
 import { foldInstance } from '#ctld/discovery/fold-instance.ts'
 import { foldNodeState, foldTopology } from '#ctld/discovery/fold-node.ts'
 import { createWorld, unseen, type World } from '#ctld/discovery/world.ts'
 import { isServing } from '#ctld/instance.ts'
 import { deployAndMove } from '#ctld/moves.ts'
+import { holdTrials } from '#ctld/trials.ts'
 import type { NodeMetrics } from '#shared/model.ts'
 import { parseTopology } from '#shared/topology.ts'
 

@@ -1,7 +1,7 @@
 // How far a deployment has come, read from its service and its instances (S26).
 
 import { describe, expect, test } from 'vitest'
-import { isSettled, nextDeployment } from '#ctld/deployer/deployment.ts'
+import { isSettled, nextDeployment, watchedUntil } from '#ctld/deployer/deployment.ts'
 import type { Deployment, DeploymentState, Instance, Service } from '#shared/model.ts'
 import { configOf } from '#test/helpers/cluster.ts'
 
@@ -76,6 +76,47 @@ test('S26: the failures of a former deployment are not its own', () => {
   const is = after('deploy', [{ ...failed, deployment: 'd1' }, serving, serving])
   expect([is.state, is.failure]).toEqual(['complete_running', undefined])
 })
+
+describe('what brings another program is watched', () => {
+  const onTrial: Service = {
+    ...service(),
+    goodRevision: 1,
+    revisions: [1, 2].map((revision) => ({ ...anEntry(), revision, program: revision })),
+  }
+  const step = (was: Deployment, given: Brief[], now: number) =>
+    nextDeployment(was, onTrial, instances(given), now)
+
+  test('from when it has taken the last place, for as long as it shall be', () => {
+    const watching = step(deployment('deploy'), [serving, serving], NOW)
+    expect(watching).toMatchObject({ state: 'watching', watchSince: NOW })
+    expect([isSettled(watching), watchedUntil(watching, onTrial)]).toEqual([false, NOW + 10_000])
+    expect(step(watching, [serving, serving], NOW + 9_999)).toBe(watching)
+    const done = step(watching, [serving, serving], NOW + 10_000)
+    expect(done).toMatchObject({ state: 'complete_running', finishedAt: NOW + 10_000 })
+  })
+
+  test('anew when it was not whole meanwhile', () => {
+    const watching = step(deployment('deploy'), [serving, serving], NOW)
+    const ill = step(watching, [serving, { state: 'started', healthy: false }], NOW + 9_000)
+    expect(ill.state).toBe('partial_ok')
+    expect(ill).not.toHaveProperty('watchSince')
+    const again = step(ill, [serving, serving], NOW + 9_500)
+    expect(again).toMatchObject({ state: 'watching', watchSince: NOW + 9_500 })
+  })
+
+  test('and it is noted when it came further, not when it fell back', () => {
+    const first = step(deployment('deploy'), [old, old, starting], NOW)
+    expect(first.progress).toEqual({ reached: -2, at: NOW })
+    const further = step(first, [old, old, { ...serving, admitted: false }], NOW + 1)
+    expect(further.progress).toEqual({ reached: -1, at: NOW + 1 })
+    const back = step(further, [old, old, starting], NOW + 2)
+    expect(back.progress).toEqual({ reached: -1, at: NOW + 1 })
+  })
+})
+
+function anEntry() {
+  return { config: configOf('api', 2), at: 10 }
+}
 
 function after(kind: 'deploy' | 'stop', given: Brief[]): Deployment {
   return nextDeployment(deployment(kind), service(), instances(given), NOW)

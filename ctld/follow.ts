@@ -1,12 +1,12 @@
 // Follows each deployment to its end, and each service until it counts as well again.
 
-import { foldGood } from '#ctld/discovery/fold-verdict.ts'
-import { factsOf, tellNews, type World } from '#ctld/discovery/world.ts'
-import { hasPlace, isServing } from '#ctld/instance.ts'
-import { isCurrent } from '#ctld/revision.ts'
 import type { Deployment } from '#shared/model.ts'
-import { isSettled, nextDeployment, watchedUntil } from './deployment.ts'
-import { pinnedBecause } from './pinned.ts'
+import { isSettled, nextDeployment, watchedUntil } from './deployer/deployment.ts'
+import { pinnedBecause } from './deployer/pinned.ts'
+import { foldGood } from './discovery/fold-verdict.ts'
+import { factsOf, tellNews, type World } from './discovery/world.ts'
+import { hasPlace, isServing } from './instance.ts'
+import { isCurrent } from './revision.ts'
 
 /** How long a service must have been whole before its incident is over. */
 export const WELL_AFTER_MS = 60_000

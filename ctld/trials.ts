@@ -1,11 +1,11 @@
 // Holds court: judges the deployments that are on trial and undoes those that failed.
 
-import { foldReceipt, foldRevert } from '#ctld/discovery/fold-verdict.ts'
-import type { World } from '#ctld/discovery/world.ts'
-import type { Meter, Trial } from '#ctld/meter/meter.ts'
-import { isSettled } from './deployment.ts'
-import { judge } from './judge.ts'
-import { isOnTrial } from './trial.ts'
+import { isSettled } from './deployer/deployment.ts'
+import { judge } from './deployer/judge.ts'
+import { isOnTrial } from './deployer/trial.ts'
+import { foldReceipt, foldRevert } from './discovery/fold-verdict.ts'
+import type { World } from './discovery/world.ts'
+import type { Meter, Trial } from './meter/meter.ts'
 
 /** In the order of the services' arrival. */
 export function trialsOf(world: World): Trial[] {
