@@ -3,12 +3,23 @@
 
 import type { FailureDetail, FinalState, Instance, InstancePhase, Service } from '#shared/model.ts'
 import { withFailures } from './failures.ts'
+import {
+  became,
+  ended,
+  failedToStart,
+  failureOf,
+  notReady,
+  restartsInRow,
+  retried,
+  started,
+  stopAgain,
+  unhealthy,
+} from './instance-changes.ts'
 
-/** One try and five more (S21). */
-export const START_TRIES_MAX = 6
+export { START_TRIES_MAX, STOP_TRIES_MAX } from './instance-changes.ts'
+
 /** Tries on the first worker; the others go to the next ones of the ring (S21). */
 export const TRIES_PER_NODE = 3
-export const STOP_TRIES_MAX = 6
 /** How long beyond its grace an agent may take to report that an instance has stopped. */
 export const STOP_MARGIN_MS = 10_000
 
@@ -16,8 +27,6 @@ export const STOP_MARGIN_MS = 10_000
 export const CRASH_LOOP_RESTARTS = 5
 /** The longest pause before a service in a crash loop is started again. */
 export const CRASH_PAUSE_MS_MAX = 3_600_000
-
-const START_RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000]
 
 export type InstanceEvent =
   | { kind: 'progress'; phase: InstancePhase }
@@ -248,105 +257,4 @@ function whileLost(was: Instance, event: InstanceEvent, now: number): Instance {
     default:
       return was
   }
-}
-
-/** Only an agent that gave up on it tells of a crash loop; other ends say nothing of one (F05). */
-function restartsInRow(event: InstanceEvent): number {
-  return event.kind === 'crashed' ? event.restarts : 0
-}
-
-function started(
-  was: Instance,
-  event: { port: number; pid: number | undefined; restarts: number },
-  now: number,
-): Instance {
-  const { failure: _, retryAt: __, pid: ___, ...rest } = was
-  // A program that was started again was not healthy in between, though nobody saw it.
-  const isUnbroken = was.healthy && was.restarts === event.restarts
-  return {
-    ...became(rest, 'started', 'its health check passed', now),
-    healthyAt: isUnbroken ? (was.healthyAt ?? now) : now,
-    ...(event.pid === undefined ? {} : { pid: event.pid }),
-    port: event.port,
-    restarts: event.restarts,
-    healthy: true,
-    phase: 'started',
-  }
-}
-
-function unhealthy(
-  was: Instance,
-  event: { phase: InstancePhase; restarts: number; failure?: FailureDetail },
-  now: number,
-): Instance {
-  if (!was.healthy && was.phase === event.phase && was.restarts === event.restarts) {
-    // The last lines of its output come when what was left of it is gone.
-    const { failure } = event
-    if (failure?.log_tail === undefined || was.failure?.log_tail !== undefined) return was
-    return { ...was, failure }
-  }
-  const { healthyAt: _, ...rest } = was
-  return {
-    ...rest,
-    healthy: false,
-    phase: event.phase,
-    restarts: event.restarts,
-    changedAt: now,
-    why: event.failure?.error ?? 'its health check fails',
-    ...(event.failure === undefined ? {} : { failure: event.failure }),
-  }
-}
-
-/** Its start is over, but it never said that it is ready for requests. */
-function notReady(was: Instance, event: InstanceEvent & { kind: 'unhealthy' }): Instance {
-  if (event.phase !== 'unhealthy' || was.retryAt !== undefined) return was
-  if (was.phase === event.phase) return was
-  const { failure } = event
-  const why = `started, but not ready: ${failure?.error ?? 'its readiness check fails'}`
-  return { ...was, phase: event.phase, why, ...(failure === undefined ? {} : { failure }) }
-}
-
-function failedToStart(was: Instance, failure: FailureDetail, now: number): Instance {
-  const waitMs = START_RETRY_MS[was.attempt - 1]
-  if (was.attempt >= START_TRIES_MAX || waitMs === undefined) {
-    const why = `failed to start ${START_TRIES_MAX} times: ${failure.error}`
-    return { ...ended(was, 'failed_to_start', why, now), failure }
-  }
-  const why = `try ${was.attempt} of ${START_TRIES_MAX} failed: ${failure.error}`
-  return { ...was, why, failure, retryAt: now + waitMs, changedAt: now, phase: 'failed_to_start' }
-}
-
-function retried(was: Instance, event: { node: string; why: string }, now: number): Instance {
-  const { retryAt: _, phase: __, ...rest } = was
-  return { ...rest, node: event.node, attempt: was.attempt + 1, why: event.why, changedAt: now }
-}
-
-function stopAgain(was: Instance, stopMs: number, now: number): Instance {
-  if (was.stopTry >= STOP_TRIES_MAX) {
-    const why = `its agent did not stop it in ${STOP_TRIES_MAX} tries`
-    return ended(was, 'failed_to_terminate', why, now)
-  }
-  return { ...was, stopTry: was.stopTry + 1, stopRetryAt: now + stopMs }
-}
-
-/** Its place in the route table is given up with the state in which it had it. */
-function became(was: Instance, state: Instance['state'], why: string, now: number): Instance {
-  const admitted = was.admitted && was.state === 'started' && state === 'started'
-  return { ...was, state, admitted, why, changedAt: now }
-}
-
-function ended(was: Instance, state: FinalState, why: string, now: number): Instance {
-  const {
-    retryAt: _,
-    drainUntil: __,
-    stopRetryAt: ___,
-    phase: ____,
-    healthyAt: _____,
-    ...rest
-  } = was
-  return { ...became(rest, state, why, now), healthy: false }
-}
-
-function failureOf(event: { kind: string; failure?: FailureDetail }): FailureDetail {
-  return event.failure ?? { error: 'ended before it was healthy' }
 }

@@ -270,11 +270,7 @@ export class Cluster {
         return
       }
       case 'retry':
-        this.tell(action.instance, { ...action, kind: 'retry' })
-        return
       case 'admit':
-        this.tell(action.instance, action)
-        return
       case 'withdraw':
         this.tell(action.instance, action)
         return
@@ -283,19 +279,11 @@ export class Cluster {
         if (service === undefined) return
         const { rollout: _, ...rest } = service
         const { rollout } = action
-        this.services.set(action.service, {
-          ...rest,
-          ...(rollout === undefined ? {} : { rollout }),
-        })
+        this.services.set(action.service, { ...rest, ...(rollout && { rollout }) })
         return
       }
       case 'terminate':
-        this.tell(action.instance, {
-          kind: 'terminate',
-          why: action.why,
-          drainMs: 30_000,
-          stopMs: 30_000,
-        })
+        this.tell(action.instance, { ...action, drainMs: 30_000, stopMs: 30_000 })
         return
       case 'stop':
         this.tell(action.instance, { kind: 'drained', why: action.why, stopMs: 30_000 })

@@ -10,6 +10,7 @@ export const importExceptions: ReadonlySet<string> = new Set([
   'ctld/agent-manager/agent-manager.ts → ctld/discovery/fold-node.ts',
   'ctld/agent-manager/agent-manager.ts → ctld/discovery/world.ts',
   'ctld/deployer/deployer.ts → ctld/discovery/fold-instance.ts',
+  'ctld/deployer/deployer.ts → ctld/discovery/fold-rollout.ts',
   'ctld/deployer/deployer.ts → ctld/discovery/world.ts',
   'ctld/notifier/incident.ts → ctld/discovery/document.ts',
   'ctld/notifier/outbox.ts → ctld/discovery/document.ts',
