@@ -3,11 +3,13 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { openBox } from '#agentd/isolation/box.io.ts'
 import type { ProgramEnd, ProgramMark, Programs } from '#agentd/ports.ts'
-import { createPrograms } from '#agentd/runner/programs.io.ts'
+import { createPrograms, type MachinePrograms } from '#agentd/runner/programs.io.ts'
 import type { CheckWay } from '#shared/wire-checks.ts'
 import { createVirtualClock } from '#test/fakes/clock.ts'
 import { createFakeMachine } from '#test/fakes/programs.ts'
+import { removeGroups } from '#test/helpers/groups.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 type End = { id: string; mark: ProgramMark; end: ProgramEnd }
@@ -21,7 +23,7 @@ type World = {
   untilHealthy(port: number): Promise<void>
   clean(id: string): Promise<void>
   /** A second life of the agent, after the first was killed. */
-  again(): World
+  again(): World | Promise<World>
 }
 
 const GET: CheckWay = {
@@ -36,10 +38,14 @@ const RANGE = { from: 23_000, to: 23_999 }
 const PROGRAM = ['node', join(import.meta.dirname, '../fixtures/program.ts')]
 let count = 0
 
-const worlds: Record<string, () => World> = { played: playedWorld, real: realWorld }
+const worlds: Record<string, () => World | Promise<World>> = {
+  played: playedWorld,
+  real: realWorld,
+  'real, in control groups': groupedWorld,
+}
 
 describe.each(Object.keys(worlds))('programs, %s', (kind) => {
-  const open = worlds[kind] as () => World
+  const open = async () => await (worlds[kind] as () => World | Promise<World>)()
 
   async function started(world: World, env: Record<string, string> = {}) {
     const id = newId()
@@ -52,7 +58,7 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   }
 
   test('M17: a started program serves on its port, has a mark and uses memory', async () => {
-    const world = open()
+    const world = await open()
     const { id, port, mark } = await started(world)
     await world.untilHealthy(port)
     expect(await world.run(world.programs.isPortFree(port))).toBe(false)
@@ -63,14 +69,14 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   })
 
   test('F04: its end is told once, with its exit code', async () => {
-    const world = open()
+    const world = await open()
     const { id, mark } = await started(world, { LIFE_MS: '150', CODE: '7' })
     expect(await world.nextEnd()).toEqual({ id, mark, end: { code: 7, signal: undefined } })
     expect(await world.run(world.programs.adopt(id, mark))).toBe(false)
   })
 
   test('S17: SIGTERM ends it, and a program that ignores it is ended by SIGKILL', async () => {
-    const world = open()
+    const world = await open()
     const polite = await started(world)
     await world.untilHealthy(polite.port)
     world.programs.signal(polite.id, polite.mark, 'SIGTERM')
@@ -85,10 +91,10 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   })
 
   test('F03: the next agent adopts it and learns how it ends', async () => {
-    const first = open()
+    const first = await open()
     const { id, port, mark } = await started(first)
     await first.untilHealthy(port)
-    const second = first.again()
+    const second = await first.again()
     expect(await second.run(second.programs.adopt(id, mark))).toBe(true)
     second.programs.signal(id, mark, 'SIGTERM')
     expect(await second.nextEnd()).toEqual({ id, mark, end: { code: 0, signal: undefined } })
@@ -96,12 +102,12 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   })
 
   test('F03: the next agent learns how it ended while no agent ran', async () => {
-    const first = open()
+    const first = await open()
     const { id, port, mark } = await started(first)
     await first.untilHealthy(port)
     first.programs.signal(id, mark, 'SIGTERM')
     await first.nextEnd()
-    const second = first.again()
+    const second = await first.again()
     expect(await second.run(second.programs.adopt(id, mark))).toBe(false)
     const end = { code: 0, signal: undefined }
     expect(await second.run(second.programs.endOf(id, mark))).toEqual(end)
@@ -111,7 +117,7 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   })
 
   test('F24: another start time or another boot is another program: neither adopted nor signalled', async () => {
-    const world = open()
+    const world = await open()
     const { id, port, mark } = await started(world)
     await world.untilHealthy(port)
     for (const other of [
@@ -125,7 +131,7 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   })
 
   test('F30: a sweep ends what is left of an instance, also what left its group', async () => {
-    const world = open()
+    const world = await open()
     const { id, port, mark } = await started(world, { ESCAPE: '1' })
     await world.untilHealthy(port)
     world.programs.signal(id, mark, 'SIGTERM')
@@ -135,8 +141,29 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
     expect(await world.run(world.programs.strays())).not.toContain(id)
   })
 
+  // Without control groups nobody knows, and there is nothing to be limited with.
+  const limits = kind !== 'real' && (kind === 'played' || process.getuid?.() === 0)
+  test.runIf(limits)('F32: whoever ran out of processes ends with that word', async () => {
+    const world = await open()
+    const id = newId()
+    const forks = 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 60 & done; exit 2'
+    const env = { STARVE: '1', LIFE_MS: '10', CODE: '2', PORT: '1' }
+    const start = { id, argv: ['/bin/sh', '-c', forks], folder: '/tmp', env, limits: { pids: 8 } }
+    const mark = await world.run(world.programs.start(start))
+    const shortages = [{ of: 'pids', limit: 8 }]
+    expect(await world.nextEnd()).toEqual({
+      id,
+      mark,
+      end: { code: 2, signal: undefined, shortages },
+    })
+    expect(await world.run(world.programs.shortages(id))).toEqual(shortages)
+    expect(world.programs.isolation().mode).toMatch(/^v[12]$/)
+    await world.run(world.programs.sweep(id))
+    expect(await world.run(world.programs.strays())).not.toContain(id)
+  })
+
   test('Q11: a check answers in words, whatever it meets', async () => {
-    const world = open()
+    const world = await open()
     const free = (await world.run(world.programs.freePort(RANGE, new Set()))) as number
     const mark = { pid: 1, startTime: '0', boot: world.programs.boot() }
     const check = (port: number) => {
@@ -149,7 +176,7 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   })
 
   test('Q11: a command passes with exit code 0, and is run as its program is', async () => {
-    const world = open()
+    const world = await open()
     const { id, port, mark } = await started(world, { HEALTHY_CODE: '0' })
     await world.untilHealthy(port)
     const run = (argv: string[], timeoutMs = 10_000) => {
@@ -166,7 +193,7 @@ describe.each(Object.keys(worlds))('programs, %s', (kind) => {
   })
 
   test('Q08: a free port is not one that is taken, and a range can be used up', async () => {
-    const world = open()
+    const world = await open()
     const { port } = await started(world)
     await world.untilHealthy(port)
     const only = { from: port, to: port }
@@ -197,10 +224,25 @@ function ends(programs: Programs): () => Promise<End> {
   }
 }
 
+const quiet = () => {}
+const log = { debug: quiet, info: quiet, warn: quiet, error: quiet }
+
 function realWorld(folder = temporaryFolder()): World {
-  const quiet = () => {}
-  const log = { debug: quiet, info: quiet, warn: quiet, error: quiet }
-  const programs = createPrograms({ dataFolder: folder, host: '127.0.0.1', log })
+  return worldOf(createPrograms({ dataFolder: folder, host: '127.0.0.1', log }), () =>
+    realWorld(folder),
+  )
+}
+
+/** As the same user, so that it works for whoever runs it. */
+async function groupedWorld(folder = temporaryFolder()): Promise<World> {
+  const secretsFolder = join(folder, 'secrets')
+  const box = await openBox({ dataFolder: folder, secretsFolder, user: 'nobody-at-all', log })
+  onTestFinished(() => removeGroups(folder), 10_000)
+  const options = { dataFolder: folder, host: '127.0.0.1', log, box, secretsFolder }
+  return worldOf(createPrograms(options), () => groupedWorld(folder))
+}
+
+function worldOf(programs: MachinePrograms, again: World['again']): World {
   onTestFinished(() => programs[Symbol.dispose]())
   const nextEnd = ends(programs)
   return {
@@ -221,7 +263,7 @@ function realWorld(folder = temporaryFolder()): World {
     again() {
       // No child's end is heard any more, as after kill -9.
       programs[Symbol.dispose]()
-      return realWorld(folder)
+      return again()
     },
   }
 }
@@ -235,6 +277,7 @@ function playedWorld(): World {
       ...(env.CODE === undefined ? {} : { code: Number(env.CODE) }),
       ...(env.IGNORE_TERM === undefined ? {} : { termMs: Number.POSITIVE_INFINITY }),
       ...(env.ESCAPE === undefined ? {} : { leavesChild: true }),
+      ...(env.STARVE === undefined ? {} : { shortages: [{ of: 'pids', limit: 8 }] }),
     }),
   })
 

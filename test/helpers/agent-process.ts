@@ -30,6 +30,8 @@ export type PlayedController = {
   spec(id: string, overrides?: Partial<AssignedInstance>): AssignedInstance
   /** The next status of the instance for which the check holds. */
   until(id: string, check: (status: InstanceStatus) => boolean): Promise<InstanceStatus>
+  /** A report in which it is not any more. */
+  gone(id: string): Promise<void>
 }
 
 export async function playController(): Promise<PlayedController> {
@@ -69,20 +71,30 @@ export async function playController(): Promise<PlayedController> {
     },
     spec: (id, overrides = {}) => ({ ...program(id, image.digest), ...overrides }),
     until(id, check) {
-      const { promise, resolve, reject } = Promise.withResolvers<InstanceStatus>()
-      const look = () => {
-        const status = reports.at(-1)?.instances.find((instance) => instance.id === id)
-        if (status !== undefined && check(status)) resolve(status)
-      }
-      listeners.add(look)
-      const late = setTimeout(() => {
-        reject(new Error(`not reported of ${id}; last: ${JSON.stringify(reports.at(-1))}`))
-      }, WAIT_MS_MAX)
-      return promise.finally(() => {
-        clearTimeout(late)
-        listeners.delete(look)
+      return waitFor(id, (report) => {
+        const status = report?.instances.find((instance) => instance.id === id)
+        return status !== undefined && check(status) ? status : undefined
       })
     },
+    async gone(id) {
+      await waitFor(id, (report) => report?.instances.every((instance) => instance.id !== id))
+    },
+  }
+
+  function waitFor<T>(id: string, find: (report: Report | undefined) => T | undefined) {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    const look = () => {
+      const found = find(reports.at(-1))
+      if (found) resolve(found)
+    }
+    listeners.add(look)
+    const late = setTimeout(() => {
+      reject(new Error(`not reported of ${id}; last: ${JSON.stringify(reports.at(-1))}`))
+    }, WAIT_MS_MAX)
+    return promise.finally(() => {
+      clearTimeout(late)
+      listeners.delete(look)
+    })
   }
 }
 
