@@ -1,5 +1,5 @@
-// What becomes of an instance by an event that its state lists: the fields that change with it. Which
-// event leads where is told in instance.ts. Pure.
+// What becomes of an instance by an event that its state lists: the fields that change with it.
+// Which event leads where is told in instance.ts. Pure.
 
 import type { FailureDetail, FinalState, Instance, InstancePhase } from '#shared/model.ts'
 import type { InstanceEvent } from './instance.ts'

@@ -29,13 +29,12 @@ export function rolling(context: Context, rules: RollingRules): Gap {
   ]
   const exchanged = exchange(context, board, rules)
   actions.push(...exchanged.actions)
-  const count =
-    actions.some(({ kind }) => kind === 'terminate') && surgeOf(context) === 0
-      ? 0
-      : wantedCount(context, board, rules)
+  const overlaps = surgeOf(context) > 0
+  const isFreeing = actions.some(({ kind }) => kind === 'terminate')
+  const count = isFreeing && !overlaps ? 0 : wantedCount(context, board, rules)
   const isQuiet = actions.length === 0 && pools.ending.length === 0
   const total = board.placed.length + board.giving.length + board.waiting.length
-  const isFull = total >= concurrency && surgeOf(context) === 0
+  const isFull = total >= concurrency && !overlaps
   const firstAt = isQuiet ? goesFirstAt(context, board, rules) : Number.POSITIVE_INFINITY
   return {
     needs: needsOf(context, Math.max(count, 0)),
@@ -79,7 +78,7 @@ function since({ healthyAt }: Instance): number {
   return healthyAt ?? Number.POSITIVE_INFINITY
 }
 
-/** More than are asked for, because fewer are than were, or because a node returned with its own. */
+/** More than are asked for: fewer are than were, or a node returned with its own. */
 function dropSurplus(context: Context, board: Board, { goal }: RollingRules): Action[] {
   const { concurrency } = context.service.config
   const limit = concurrency + surgeOf(context)
