@@ -2,8 +2,15 @@
 
 import { expect, test } from 'vitest'
 import { scratchOf } from '#ctld/discovery/scratch.ts'
-import { type Forecast, type Foreseen, forecastOf, placesOf } from '#ctld/forecast.ts'
+import {
+  FORECAST_ACTIONS_MAX,
+  type Forecast,
+  type Foreseen,
+  forecastOf,
+  placesOf,
+} from '#ctld/forecast.ts'
 import { foldWhatIf, type WhatIf } from '#ctld/what-if.ts'
+import { TucanoError } from '#shared/errors.ts'
 import { configOf } from '#test/helpers/cluster.ts'
 import { createRealWorld, type RealWorld, type Taken } from '#test/helpers/real-world.ts'
 import { forEachSeed, type Random } from '#test/helpers/seeds.ts'
@@ -13,6 +20,17 @@ function foresee({ world, routed, now }: RealWorld, whatIf: WhatIf): Forecast {
   const before = placesOf(world)
   foldWhatIf(scratch, whatIf, now)
   return forecastOf(scratch, { routed, isDurable: true, before }, now)
+}
+
+/** undefined: it is refused, and then in earnest too (a rollback without a former revision). */
+function foreseeOrRefuse(real: RealWorld, whatIf: WhatIf): Forecast | undefined {
+  try {
+    return foresee(real, whatIf)
+  } catch (error) {
+    if (!(error instanceof TucanoError)) throw error
+    expect(() => foldWhatIf(scratchOf(real.world), whatIf, real.now)).toThrow(error.message)
+    return undefined
+  }
 }
 
 /** Each service's actions in order; instances that are new are counted as they appear. */
@@ -74,7 +92,7 @@ function randomQuestion(random: Random, { world }: RealWorld): WhatIf {
   const services = world.tables.services.values().map(({ name }) => name)
   const nodes = world.tables.nodes.values().map(({ name }) => name)
   const service = random.pick(services)
-  switch (random.int(1, 7)) {
+  switch (random.int(1, 9)) {
     case 1:
       return { commands: [{ kind: 'scale', service, concurrency: random.int(0, 8) }] }
     case 2:
@@ -83,7 +101,20 @@ function randomQuestion(random: Random, { world }: RealWorld): WhatIf {
       return { commands: [{ kind: 'drain', node: random.pick(nodes) }] }
     case 4:
       return { kill: random.shuffle(nodes).slice(0, random.int(1, 2)) }
-    case 5:
+    case 5: {
+      const kind = random.pick(['cordon', 'drain', 'undrain'] as const)
+      const node = random.pick(nodes)
+      // And then it is scaled, so that the closed one is asked for.
+      return {
+        commands: [
+          { kind, node },
+          { kind: 'scale', service, concurrency: 6 },
+        ],
+      }
+    }
+    case 6:
+      return { commands: [{ kind: random.pick(['rollback', 'restart'] as const), service }] }
+    case 7:
       return { add: [{ name: 'w9', labels: {} }], kill: [random.pick(nodes)] }
     default:
       return { commands: [{ kind: 'deploy', config: randomConfig(random, service) }] }
@@ -108,11 +139,12 @@ const stateOf = ({ world, routed }: RealWorld) =>
 
 test(
   'what is foreseen is then done, action by action, and foreseeing it changed nothing',
-  forEachSeed(200, (random) => {
+  forEachSeed(120, (random) => {
     const real = randomWorld(random)
     const whatIf = randomQuestion(random, real)
     const before = stateOf(real)
-    const forecast = foresee(real, whatIf)
+    const forecast = foreseeOrRefuse(real, whatIf)
+    if (forecast === undefined) return
     expect(stateOf(real)).toEqual(before)
     expect(forecast.cutBy).toBe(null)
 
@@ -128,3 +160,28 @@ test(
     }
   }),
 )
+
+test('a worker that joins has the size and the isolation of the first that is alive', () => {
+  const real = createRealWorld([{ name: 'w1' }])
+  const config = configOf('api', 4, { limits: { memory: '3GiB' } })
+  real.command({ kind: 'deploy', config })
+  real.run()
+  expect(placesOf(real.world).get('api')).toEqual({ w1: 2 })
+  const { services, pending } = foresee(real, { add: [{ name: 'w9', labels: {} }] })
+  expect([services[0]?.after, pending]).toEqual([{ w1: 2, w9: 2 }, []])
+})
+
+test('what never comes to rest is cut off, and says so', () => {
+  const real = createRealWorld([{ name: 'w1' }])
+  real.command({ kind: 'deploy', config: configOf('api', 2) })
+  const { world, routed, now } = real
+  const before = placesOf(world)
+  const far = forecastOf(scratchOf(world), { routed, isDurable: true, before }, now)
+  expect([far.cutBy, far.actions.length]).toEqual([null, 4])
+  const more = Array.from({ length: 12 }, (_, index) => ({ name: `w${index + 2}`, labels: {} }))
+  const commands = Array.from({ length: 3 }, (_, index) => ({
+    ...{ kind: 'deploy', config: configOf(`s${index}`, 1_000) },
+  })) as WhatIf['commands']
+  const big = foresee(real, { add: more, commands: commands ?? [] })
+  expect([big.cutBy, big.actions.length]).toEqual(['actions', FORECAST_ACTIONS_MAX])
+})
