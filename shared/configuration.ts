@@ -2,6 +2,8 @@
 // the schemas stand in topology.ts, agent-config.ts and service-config.ts. Names are those of the
 // files (snake_case), so that what was written, what the API answers and the code are one shape.
 
+import type { ServiceChecks } from './check-types.ts'
+
 /** A duration as a user writes it: `250ms`, `2s`, `10m`, `6h`. Read it with `durationMs`. */
 export type Duration = string
 
@@ -150,8 +152,8 @@ export type ServiceConfig = {
   /** A path prefix that leads to this service, beside `/svc/<name>/`. */
   path?: string
   env: Record<string, string>
-  /** By name; their values are never in a configuration. */
-  secrets?: Record<string, SecretDelivery>
+  /** By name; the values are never in a configuration. One way to get it, or both. */
+  secrets?: Record<string, { variable?: string; file?: string }>
   /** Folders on its node that outlive its instances. */
   volumes?: string[]
   health: HealthCheck
@@ -192,9 +194,6 @@ export type ServiceConfig = {
   /** Without `idle`: `idleDefaults` of the protocol. */
   timeouts: { connect: Duration; response: Duration; idle?: Duration }
 }
-
-/** How a program gets a secret; both ways, or one of them. */
-export type SecretDelivery = { variable?: string; file?: string }
 
 export type ServiceLimits = {
   /** Requests under way per instance; 0: no limit. */
@@ -275,29 +274,3 @@ export type HealthCheck = {
   /** How long a program may take to become healthy after its start. */
   start_timeout: Duration
 }
-
-/** Checks of their own, in place of those that `health` describes. */
-export type ServiceChecks = { startup?: Check; readiness?: Check; liveness?: Check }
-
-/** One of http, tcp and command says how it is made; numbers that are absent are `health`'s. */
-export type Check = {
-  http?: HttpCheck
-  tcp?: true
-  /** Run in the program's folder with its environment; exit code 0 passes. */
-  command?: string[]
-  interval?: Duration
-  timeout?: Duration
-  rise?: number
-  fall?: number
-}
-
-export type HttpCheck = {
-  path: string
-  /** `204`, `200-299`, or a list of such. */
-  status: StatusRule | StatusRule[]
-  headers: Record<string, string>
-  answer_headers: Record<string, string>
-  answer_body?: string | string[]
-}
-
-export type StatusRule = number | string

@@ -94,11 +94,13 @@ function parsed(text: string): SecretGiven[] {
 }
 
 async function isInMemory(folder: string): Promise<boolean> {
+  // What is not there is no memory.
   const seen = await statfs(folder).catch(() => undefined)
   return seen?.type === TMPFS_MAGIC
 }
 
 async function isOthers(path: string): Promise<boolean> {
+  // What is not there is nobody's.
   const seen = await lstat(path).catch(() => undefined)
   return seen !== undefined && !(seen.isDirectory() && seen.uid === process.getuid?.())
 }

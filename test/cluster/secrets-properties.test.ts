@@ -95,7 +95,7 @@ function expectNoMoreThanNeeded(cluster: VirtualCluster): void {
   }
 }
 
-/** There may be nothing to restart, or to go back to. */
 async function orRefused(asked: Promise<unknown>): Promise<void> {
+  // There may be nothing to restart, or to go back to.
   await asked.catch(() => undefined)
 }

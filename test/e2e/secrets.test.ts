@@ -88,6 +88,7 @@ test('a restart by an agent that was killed, without a controller, has them stil
     await daemon.exited
   }
   await cluster.startAgent(node)
+  // Its connection breaks under the question.
   await cluster.ask('keeper', '/crash').catch(() => undefined)
   await expect
     .poll(async () => (await ask().catch(() => before)).pid, { timeout: 20_000 })
