@@ -139,6 +139,64 @@ describe('it goes back when', () => {
   })
 })
 
+describe('the way back', () => {
+  const answers = (one: Instance) => (one.revision === 2 ? { failed: 0.2 } : {})
+
+  test('of blue_green is one step: the former group was kept running', async () => {
+    const update = { update: { strategy: 'blue_green' } }
+    const cluster = await running({}, update)
+    createClients(cluster, { perSecond: 300, answers })
+    await cluster.deploy('api', 3, { ...BAD, ...update })
+    await cluster.until(() => last(cluster)?.state === 'watching')
+    expect(await untilReverted(cluster)).toBe(3)
+    expectBack(cluster)
+    expect(cluster.startCount()).toBe(3 + 3)
+  })
+
+  test('of a canary comes while the new revision has its first share', async () => {
+    const update = { update: { strategy: 'canary', steps: [10, 50], pause: '60s' } }
+    const cluster = await running({}, update)
+    const clients = createClients(cluster, { perSecond: 300, answers })
+    await cluster.deploy('api', 3, { ...BAD, ...update })
+    expect(await untilReverted(cluster)).toBe(3)
+    expectBack(cluster)
+    expect(cluster.service('api').rollout).toBeUndefined()
+    // One of the new, and one again in its place.
+    expect(cluster.startCount()).toBe(3 + 1 + 1)
+    expect(clients.got('api')[500]).toBeLessThan(100)
+  })
+
+  test('of recreate starts the former program again', async () => {
+    const update = { update: { strategy: 'recreate' } }
+    const cluster = await running({ endsAfterMs: 5, code: 1 }, update)
+    await cluster.deploy('api', 3, { ...BAD, ...update })
+    await untilReverted(cluster)
+    expectBack(cluster)
+  })
+
+  test('undoes what was changed while it was open, and a later change goes on from there', async () => {
+    const cluster = await running({ endsAfterMs: 2_500, code: 1 })
+    await cluster.deploy('api', 3, BAD)
+    await cluster.submit({ kind: 'scale', service: 'api', concurrency: 4 })
+    await cluster.until(() => last(cluster)?.kind === 'revert' && isOver(cluster)())
+    expect(cluster.service('api')).toMatchObject({ revision: 1, config: { concurrency: 3 } })
+    await cluster.submit({ kind: 'scale', service: 'api', concurrency: 2 })
+    await cluster.until(isOver(cluster))
+    expect(cluster.service('api')).toMatchObject({ revision: 4, programRevision: 1 })
+    expect(last(cluster)).toMatchObject({ kind: 'scale', state: 'complete_running' })
+    await cluster.until(() => cluster.isWhole('api'))
+  })
+
+  test('that fails as well ends there, and is told', async () => {
+    const cluster = await running({ endsAfterMs: 5, code: 1 }, { update: { strategy: 'recreate' } })
+    cluster.world.behave = () => ({ endsAfterMs: 5, code: 1 })
+    await cluster.deploy('api', 3, { ...BAD, update: { strategy: 'recreate' } })
+    await cluster.until(() => last(cluster)?.kind === 'revert' && isOver(cluster)(), 900_000)
+    expect(last(cluster)).toMatchObject({ kind: 'revert', state: 'incomplete_running' })
+    expect(cluster.snapshot().deployments).toHaveLength(3)
+  })
+})
+
 describe('it does not go back', () => {
   test('when all is well: it is watched, and good then', async () => {
     const cluster = await running()

@@ -152,3 +152,14 @@ test('what is stopped stays stopped', async () => {
   expect(cluster.service('api')).toMatchObject({ revision: 1, desired: 'stopped' })
   expect(cluster.live('api')).toEqual([])
 })
+
+test('the good one is kept however many others fail', async () => {
+  const cluster = await withRevisions(1, 1)
+  cluster.world.behave = ({ env }) => (env.V === '1' ? {} : { endsAfterMs: 5, code: 1 })
+  for (let number = 2; number <= 9; number += 1) {
+    await cluster.deploy('api', 1, version(number))
+    await cluster.until(() => last(cluster)?.kind === 'revert' && isOver(cluster)())
+  }
+  expect(cluster.service('api')).toMatchObject({ revision: 1, goodRevision: 1 })
+  expect(cluster.live('api').map(({ revision }) => revision)).toEqual([1])
+})
