@@ -1,6 +1,7 @@
 // How a service is checked, as rows of `show`.
 
-import type { Check, ServiceConfig } from '#shared/configuration.ts'
+import type { Check } from '#shared/check-types.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
 import { plain } from './table.ts'
 
 type Row = [string, string]

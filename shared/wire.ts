@@ -68,9 +68,9 @@ const failure = z.strictObject({
 
 /**
  * What one instance is doing on its agent. Phases that end it there: `terminated` (asked to
- * stop, or gone cleanly), `cut_off` (stopped because the controller was silent), `killed` (asked to stop, SIGKILL was needed; or the machine was restarted
- * under it), `crashed` (the agent gave up restarting it) and `failed_to_start` (this attempt never
- * became healthy).
+ * stop, or gone cleanly), `cut_off` (stopped because the controller was silent), `killed` (asked to
+ * stop, SIGKILL was needed; or the machine was restarted under it), `crashed` (the agent gave up
+ * restarting it) and `failed_to_start` (this attempt never became healthy).
  */
 export const instanceStatusSchema = z.strictObject({
   id,

@@ -1,7 +1,8 @@
 // Settles which check decides what (Q11): `checks` replaces single ones of those that `health` with
 // a path describes. Pure; the agent is told the outcome and no default.
 
-import type { Check, HttpCheck, ServiceConfig, StatusRule } from '#shared/configuration.ts'
+import type { Check, HttpCheck, StatusRule } from '#shared/check-types.ts'
+import type { ServiceConfig } from '#shared/configuration.ts'
 import { checkDefaults } from '#shared/defaults.ts'
 import { durationMs } from '#shared/duration.ts'
 import type { AssignedInstance } from '#shared/wire.ts'

@@ -1,4 +1,4 @@
-// Services that must not run on when their agent hears nothing (`on_partition`), in a whole cluster.
+// Services that must not run on when their agent hears nothing (`on_partition`), in a cluster.
 
 import { expect, test } from 'vitest'
 import { randomOf } from '#test/helpers/seeds.ts'
