@@ -1,4 +1,4 @@
-// tucano simulate: what would happen if nodes died, joined or were drained, or services were scaled.
+// tucano simulate: what would be if nodes died, joined or were drained, or services were scaled.
 
 import { TucanoError } from '#shared/errors.ts'
 import { CONCURRENCY_MAX } from '#shared/service-schema.ts'

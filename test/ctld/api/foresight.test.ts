@@ -1,4 +1,4 @@
-// A plan and a simulation over the API: what is asked of the controller, what is compared with what,
+// Plans and simulations over the API: what the controller is asked, what is compared with what,
 // and that nothing is submitted.
 
 import { expect, test } from 'vitest'

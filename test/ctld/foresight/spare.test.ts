@@ -80,6 +80,15 @@ test('what its own configuration binds to a worker is not counted', () => {
   expect(lacksOf(real)).toEqual([])
 })
 
+test('a service whose deployment is under way is not judged', () => {
+  const real = createRealWorld(named(2))
+  deploy(real, 'api', 2, { max_per_node: 1 })
+  expect(lacksOf(real)).toHaveLength(2)
+  const { deployments } = real.world.tables
+  for (const one of deployments.values()) deployments.put(one.id, { ...one, state: 'deploying' })
+  expect(lacksOf(real)).toEqual([])
+})
+
 test('looking leaves the facts as they were, one worker after the other', () => {
   const real = createRealWorld(named(3))
   deploy(real, 'api', 4, { max_per_node: 2, limits: { memory: '3GiB' } })
