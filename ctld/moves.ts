@@ -11,6 +11,7 @@ import { type HoldUp, holdUps, holdUpsText, unplaceable } from './deployer/drain
 import { planRebalance, type RebalancePlan } from './deployer/rebalance.ts'
 import { stepRebalance, stopped } from './deployer/rebalance-step.ts'
 import { foldDrain } from './discovery/fold-drain.ts'
+import { foldHomes } from './discovery/fold-homes.ts'
 import { foldLeaving, foldRebalance } from './discovery/fold-rebalance.ts'
 import { factsOf, setFacts, type World } from './discovery/world.ts'
 import type { Pending } from './snapshot.ts'
@@ -27,6 +28,7 @@ export function deployAndMove(world: World, given: DeployGiven, now: number): De
   const wakeAt = Math.min(beginsAt, goesOnAt, drainsAt)
   const isSame = world.tables.instances.version() === before
   const last = isSame ? first : deploy(world, given, now)
+  foldHomes(world)
   return { pending: last.pending, wakeAt: Math.min(last.wakeAt, wakeAt) }
 }
 

@@ -1,7 +1,6 @@
 // Makes what runs become what was declared (M21, M29): asks the planner, folds its actions into
 // the tables, follows each deployment to its end, and keeps one order for each agent.
 
-import { foldHomes } from '#ctld/discovery/fold-homes.ts'
 import { foldInstance, foldOld, foldPlaced } from '#ctld/discovery/fold-instance.ts'
 import { foldRollout } from '#ctld/discovery/fold-rollout.ts'
 import {
@@ -13,7 +12,7 @@ import {
   workersOf,
 } from '#ctld/discovery/world.ts'
 import { followDeployments, tellOfStranded } from '#ctld/follow.ts'
-import { isServing, STOP_MARGIN_MS } from '#ctld/instance.ts'
+import { STOP_MARGIN_MS } from '#ctld/instance.ts'
 import type { Pending } from '#ctld/snapshot.ts'
 import { durationMs } from '#shared/duration.ts'
 import { TucanoError } from '#shared/errors.ts'
@@ -55,7 +54,6 @@ export function deploy(
     plan = planOf(world, given, now)
   }
   obey(world, plan, given, now)
-  foldHomes(world)
   tellOfStranded(world)
   foldOld(world, now)
   const followAt = followDeployments(world, now)
@@ -198,8 +196,13 @@ function patience(world: World, id: string): { stopMs: number; drainMs: number }
   const drain = durationMs(service?.config.stop.drain ?? '30s')
   return {
     stopMs: stopMsOf(service) + STOP_MARGIN_MS,
-    drainMs: instance !== undefined && isServing(instance) ? drain : 0,
+    drainMs: instance !== undefined && mayHaveRequests(instance) ? drain : 0,
   }
+}
+
+/** Its program runs: what is ill or not ready may still be at work on what it was given. */
+function mayHaveRequests(instance: Instance): boolean {
+  return instance.state === 'started' && (instance.healthy || instance.phase === 'unhealthy')
 }
 
 /** The orders of all agents, with a generation that grows when an order's content changes. */

@@ -13,6 +13,7 @@ import { TucanoError } from '#shared/errors.ts'
 import type { ClusterEvent, Deployment, Instance, Service } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 import type { Report } from '#shared/wire.ts'
+import { anExplanation } from './explanation.ts'
 import { aForecast } from './forecast.ts'
 
 export const DIGEST = `sha256:${'a'.repeat(64)}`
@@ -88,22 +89,7 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
         throw new TucanoError('not_found', `there is no service ${name}`)
       }
       if (fake.explanation !== undefined) return fake.explanation
-      return {
-        service: name,
-        placement: 'round_robin',
-        rule: 'round robin: the fewest of its instances, then the next in the ring after w1',
-        ...{ wanted: 3, held: 1, next: 'w2', nowhere: null },
-        nodes: [
-          {
-            ...{ node: 'w1', verdict: 'refused', order: null, instances: 1, why: [] },
-            why_not: ['has 1 already (max_per_node 1)'],
-          },
-          {
-            ...{ node: 'w2', verdict: 'next', order: 1, instances: 0, why_not: [] },
-            why: ['has 0 of its instances'],
-          },
-        ],
-      }
+      return anExplanation(name)
     },
     snapshot: () => snapshot,
     events: async (after, limit) =>

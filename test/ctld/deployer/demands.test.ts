@@ -1,4 +1,4 @@
-// What a service may ask of a worker: labels, room, isolation; who goes first; who tries again where.
+// What a service may ask of a worker: labels, room, isolation; who goes first, who tries where.
 
 import { describe, expect, test } from 'vitest'
 import { avoidedBy } from '#ctld/deployer/avoid.ts'
