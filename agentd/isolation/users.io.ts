@@ -82,7 +82,8 @@ export async function openUsers(options: {
     hidden: all.filter((folder) => existsSync(folder)),
     kept: kept.filter((folder) => existsSync(folder)),
   })
-  const trouble = await tryView(viewOf([], stage))
+  // Without a user nobody is told of it, and few start anything in a view.
+  const trouble = usual === undefined ? undefined : await tryView(viewOf([], stage))
   const canSee = trouble === undefined
   await chmod(dataFolder, PASSABLE)
   await openWay(hidden)

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import type { AssignedInstance } from '#shared/wire.ts'
 import { playController, TOKEN } from '#test/helpers/agent-process.ts'
 import { freePorts } from '#test/helpers/free-ports.ts'
 
@@ -19,17 +20,18 @@ const root = join(import.meta.dirname, '../..')
 const UNIT = 'tucano-agentd.service'
 const MIB = 1024 * 1024
 
-test('A2/S7/F03/F33: limits, a user without rights and adoption with control groups v2', async () => {
+test('A2/S7/F03/F33: limits, a user without rights, neighbours and adoption with control groups v2', async () => {
   const controller = await playController()
   await startUnit(controller.url)
 
-  const hog = controller.spec('hog', {
-    env: { EVIL: 'memory' },
-    limits: { memory: 96 * MIB },
-    image: { ...controller.spec('hog').image, run: ['/bin/sh', '-c', HOG] },
-  })
+  const harmful = (id: string, script: string, limits: AssignedInstance['limits']) => {
+    const image = { ...controller.spec(id).image, run: ['/bin/sh', '-c', script] }
+    return controller.spec(id, { limits, image })
+  }
+  const hog = harmful('hog', HOG, { memory: 96 * MIB })
   const steady = controller.spec('steady', { limits: { memory: 256 * MIB, cpu: 0.9, pids: 100 } })
-  controller.assign([hog, steady])
+  const harms = [hog, harmful('bomb', BOMB, { pids: 50 }), harmful('spinner', SPIN, { cpu: 0.2 })]
+  controller.assign([...harms, steady])
   const killed = await controller.until('hog', ({ failure }) => failure !== undefined)
   expect(killed.failure?.error).toBe('killed: out of memory (limit 96MiB)')
   const started = await controller.until('steady', ({ phase }) => phase === 'started')
@@ -46,6 +48,12 @@ test('A2/S7/F03/F33: limits, a user without rights and adoption with control gro
   ])
   expect(usersOf(read('cgroup.procs'))).toContain('tucano-run')
 
+  const of = (id: string, file: string) =>
+    readFileSync(join(group, own, `instance-${id}`, file), 'utf8')
+  expect(of('bomb', 'pids.events')).toMatch(/^max [1-9]/)
+  expect(Number(of('bomb', 'pids.current'))).toBeLessThanOrEqual(50)
+  expect(of('spinner', 'cpu.stat')).toMatch(/nr_throttled [1-9]/)
+
   const session = controller.reports.at(-1)?.agent.session
   execFileSync('systemctl', ['kill', '--kill-whom=main', '--signal=KILL', UNIT])
   const again = await controller.until('steady', ({ phase }) => {
@@ -57,11 +65,13 @@ test('A2/S7/F03/F33: limits, a user without rights and adoption with control gro
   expect(read('memory.max')).toBe(String(256 * MIB))
 
   controller.assign([])
-  await controller.gone('steady')
+  for (const id of ['hog', 'bomb', 'spinner', 'steady']) await controller.gone(id)
   expect(readdirSync(join(group, own)).filter((name) => name.startsWith('instance-'))).toEqual([])
 })
 
 /** Perl, because a machine of Debian's smallest kind has it. */
+const BOMB = 'bomb() { bomb | bomb & }; bomb; exec sleep 600'
+const SPIN = 'for i in 1 2 3 4 5 6 7 8; do while :; do :; done & done; wait'
 const HOG = `exec perl -e 'my $all = "x" x 300_000_000; sleep 600'`
 
 async function startUnit(controller: string): Promise<void> {
@@ -94,7 +104,7 @@ async function startUnit(controller: string): Promise<void> {
 /** As it stands in the docs. */
 function documentedUnit(): string {
   const text = readFileSync(join(root, 'docs/operations.md'), 'utf8')
-  const unit = /`\/etc\/systemd\/system\/tucano-agentd\.service`:\n\n```ini\n([^`]+)```/.exec(
+  const unit = /`\/etc\/systemd\/system\/tucano-agentd\.service`:\n\n```ini\n([\s\S]+?)```/.exec(
     text,
   )?.[1]
   if (unit === undefined) throw new Error('the docs have no unit of the agent')
