@@ -87,3 +87,17 @@ test('instances of a former version that were started have their place in the ro
   const outside = anInstance('i1', { admitted: false })
   expect(completeInstance(outside)).toEqual(outside)
 })
+
+test('workers of a former version are not cordoned, and nothing was ever rebalanced', async () => {
+  const file = createStateFile({
+    disk: createFakeDisk().mount(),
+    clock: { wall: () => 1_000 },
+    folder: '/data',
+  })
+  const node = { name: 'w1', state: 'alive', changedAt: 1, why: '', drained: true, leaving: null }
+  const { rebalance: _, rebalanceDueAt: __, ...old } = aDocument(1)
+  await file.write({ ...old, nodes: [node as never] } as never)
+  const { document } = await file.read()
+  expect(document?.nodes).toEqual([{ ...node, cordoned: false }])
+  expect(document).toMatchObject({ rebalance: null, rebalanceDueAt: null })
+})
