@@ -37,14 +37,16 @@ function changeText({ kind, fields }: ClusterEvent): string | undefined {
             : undefined
   if (subject === undefined) return undefined
   const isHealth = was === now && healthy !== undefined
-  const change = isHealth
-    ? healthy === true
-      ? 'healthy'
-      : 'unhealthy'
-    : was === undefined || was === ''
-      ? String(now)
-      : `${was} -> ${now}`
+  const moved = was === undefined || was === '' ? String(now) : `${was} -> ${now}`
+  const health = healthy === true ? 'healthy' : 'unhealthy'
+  const change = placeWords[kind] ?? (isHealth ? health : moved)
   return `${subject}: ${change}${why === undefined || why === '' ? '' : ` (${why})`}`
+}
+
+/** Whether an instance has a place in the route table is no state of its own either. */
+const placeWords: Record<string, string> = {
+  'instance.admitted': 'gets requests',
+  'instance.withdrawn': 'gets no more requests',
 }
 
 /** Whether a node gets instances is no state of its own. */

@@ -57,6 +57,7 @@ export function instanceOf(instances: readonly Instance[], word: string): Instan
 export function instanceState(instance: Instance): { text: string; tone?: Tone } {
   switch (instance.state) {
     case 'started':
+      if (instance.healthy && !instance.admitted) return { text: 'standing by', tone: 'warn' }
       if (instance.healthy) return { text: 'healthy', tone: 'good' }
       return { text: unhealthyText(instance.phase), tone: 'warn' }
     case 'deploying':

@@ -38,7 +38,7 @@ export const serviceSummaryAnswer = z.strictObject({
   state: z.enum(serviceStates),
   desired: serviceAnswer.shape.desired,
   traffic: z.discriminatedUnion('state', [open, paused, maintenance]),
-  running: count.describe('Instances that are started and healthy'),
+  running: count.describe('Instances that serve: admitted and healthy'),
   wanted: count,
   nodes: z.record(z.string(), count).describe('Running instances by node'),
   revision: z.int().min(1),

@@ -1,7 +1,7 @@
 // Says of a service how it is, from its record and its instances (S29).
 
 import type { z } from 'zod'
-import { isFinal } from '#ctld/instance.ts'
+import { hasPlace, isFinal } from '#ctld/instance.ts'
 import type { Instance, Service } from '#shared/model.ts'
 import type { serviceSummaryAnswer } from './answers.ts'
 
@@ -10,7 +10,8 @@ export type ServiceSummary = z.output<typeof serviceSummaryAnswer>
 /** `instances`: all that are known, of any service. */
 export function summarize(service: Service, instances: readonly Instance[]): ServiceSummary {
   const own = instances.filter((instance) => instance.service === service.name)
-  const serving = own.filter((instance) => instance.state === 'started' && instance.healthy)
+  // One that waits beside for a place serves nobody yet.
+  const serving = own.filter((instance) => hasPlace(instance) && instance.healthy)
   const live = own.filter((instance) => !isFinal(instance))
   const wanted = service.desired === 'running' ? service.config.concurrency : 0
   return {

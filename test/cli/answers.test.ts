@@ -56,6 +56,10 @@ test('a change of state is a sentence, other events are told with their fields',
   expect(event('instance.started', 'instance changed', sick)).toBe(
     'instance 12345678 of api on w1: unhealthy (HTTP 503)',
   )
+  const given = { ...change, was: 'started', why: 'one of 3' }
+  expect(event('instance.admitted', 'instance changed', given)).toBe(
+    'instance 12345678 of api on w1: gets requests (one of 3)',
+  )
   expect(event('node.dead', 'node changed', { node: 'w1', was: 'reviving', now: 'dead' })).toBe(
     'node w1: reviving -> dead',
   )
@@ -98,6 +102,7 @@ test('times and sizes in words', () => {
 
 test.each([
   [{ state: 'started', healthy: true }, 'healthy'],
+  [{ state: 'started', healthy: true, admitted: false }, 'standing by'],
   [{ state: 'started', healthy: false, phase: 'backoff' }, 'restarting'],
   [{ state: 'deploying', phase: 'building', attempt: 2 }, 'building (try 2)'],
   [{ state: 'deploying', phase: 'crashed', retryAt: 5 }, 'waits to retry'],

@@ -43,6 +43,18 @@ describe('the switch', () => {
     expect(programsOf(world.settle())).toEqual([1, 1])
   })
 
+  test('does not come where one of the new ones never started', () => {
+    const world = new Cluster('w1', 'w2').declare('a', 2, rules).runOut().prove('a')
+    world.declare('a', 2, { ...rules, ...v2 }).settle()
+    const { id } = world.live('a').find(({ revision }) => revision === 2)!
+    for (let attempt = 1; attempt <= 6; attempt += 1) {
+      world.tell(id, { kind: 'failed_to_start', attempt, failure: { error: 'no' } })
+      world.now += 60_000
+      world.settle()
+    }
+    expect(programsOf(world.runOut())).toEqual([1, 1])
+  })
+
   test('starts all of the new ones at once', () => {
     const world = new Cluster('w1')
       .declare('a', 3, rules)
@@ -125,7 +137,9 @@ describe('the former group', () => {
   })
 
   test('is kept at the number that is asked for by then', () => {
-    const world = switched().declare('a', 1, { ...rules, ...v2 }).settle()
+    const world = switched()
+      .declare('a', 1, { ...rules, ...v2 })
+      .settle()
     const kept = world.live('a').filter((one) => isHolding(one) && !hasPlace(one))
     expect(kept.map(({ revision }) => revision)).toEqual([1])
   })
