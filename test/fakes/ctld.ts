@@ -1,7 +1,7 @@
 // A controller made of data: it answers with the snapshot that the test gave it, notes every
 // command and report, and refuses what the real one refuses at the same place.
 
-import type { Command, CommandResult } from '#ctld/commands.ts'
+import type { Command } from '#ctld/commands.ts'
 import type { HoldUp } from '#ctld/deployer/drain.ts'
 import type { Explanation } from '#ctld/deployer/explain.ts'
 import type { RebalancePlan } from '#ctld/deployer/rebalance.ts'
@@ -13,6 +13,7 @@ import { TucanoError } from '#shared/errors.ts'
 import type { ClusterEvent, Deployment, Instance, Service } from '#shared/model.ts'
 import { checkServiceConfig } from '#shared/service-config.ts'
 import type { Report } from '#shared/wire.ts'
+import { resultOf } from './command-result.ts'
 import { anExplanation } from './explanation.ts'
 import { aForecast } from './forecast.ts'
 
@@ -65,7 +66,7 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
     async submit(command) {
       fake.commands.push(command)
       if (fake.failWith !== undefined) throw fake.failWith
-      return resultOf(command, snapshot)
+      return resultOf(command, snapshot, aDeployment({ id: 'd-2', state: 'deploying' }))
     },
     async report(report) {
       fake.reports.push(report)
@@ -102,32 +103,6 @@ export function createFakeCtld(start: Partial<Snapshot> = {}): FakeCtld {
     },
   }
   return fake
-}
-
-function resultOf(command: Command, snapshot: Snapshot): CommandResult {
-  if ('service' in command) {
-    const known = snapshot.configured_services.some(({ name }) => name === command.service)
-    if (!known) throw new TucanoError('not_found', `there is no service ${command.service}`)
-  }
-  if ('node' in command && !snapshot.nodes.some(({ name }) => name === command.node)) {
-    throw new TucanoError('not_found', `there is no node ${command.node}`)
-  }
-  if (command.kind === 'put_config') {
-    if (command.version !== snapshot.config.version) {
-      throw new TucanoError('stale_version', `the version in force is ${snapshot.config.version}`)
-    }
-    return { config: { version: command.version + 1, restart_required: [] } }
-  }
-  if (command.kind === 'put_secret') {
-    const had = snapshot.secrets.find(({ name }) => name === command.name)
-    const version = (had?.version ?? 0) + 1
-    const usedBy = had?.usedBy ?? []
-    return { secret: { name: command.name, version, updatedAt: 1_000, usedBy, isNew: true } }
-  }
-  if (command.kind === 'remove_secret') return {}
-  if (command.kind === 'test_alert') return { mail: { id: 'mail-1' } }
-  if (/cordon|drain|unfreeze|rebalance/.test(command.kind)) return {}
-  return { deployment: aDeployment({ id: 'd-2', state: 'deploying' }) }
 }
 
 export const aMachine = (over: Partial<Machine> = {}): Machine => ({

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { avoidedBy } from '#ctld/deployer/avoid.ts'
 import { explain } from '#ctld/deployer/explain.ts'
+import { seatsOf } from '#ctld/deployer/seat.ts'
 import { withFailures } from '#ctld/failures.ts'
 import type { Instance } from '#shared/model.ts'
 import { Cluster } from '#test/helpers/cluster.ts'
@@ -153,6 +154,14 @@ describe('room', () => {
     expect([world.places('a'), world.places('b'), world.places('c')]).toEqual(['w1', '', 'w1'])
     world.want('a', 'stopped').run()
     expect([world.places('b'), world.places('c')]).toEqual(['', 'w1,w1'])
+  })
+
+  test('what was lost with its worker takes nothing', () => {
+    const world = sized(1)
+      .declare('a', 1, { limits: { memory: '1GiB' } })
+      .run()
+      .kill('w1')
+    expect(seatsOf(world.facts())).toMatchObject([{ instanceCount: 0, memory: 0 }])
   })
 
   test('a static port is taken by the revision that runs, not by the one that is declared', () => {
