@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Instance } from '#shared/model.ts'
+import { removeGroups } from '#test/helpers/groups.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
 const MAIN = join(import.meta.dirname, '../../cli/main.ts')
@@ -142,6 +143,7 @@ function processesOf(state: string): number[] {
     .map(Number)
 }
 
-function killAllOf(state: string): void {
+async function killAllOf(state: string): Promise<void> {
   for (const pid of processesOf(state)) process.kill(pid, 'SIGKILL')
+  for (const worker of ['w1', 'w2', 'w3']) await removeGroups(join(state, 'agents', worker))
 }
