@@ -1,6 +1,7 @@
 // What is foreseen is what is then done, by whatever strategy, and foreseeing changes nothing.
 
 import { expect, test } from 'vitest'
+import { foldNodeState } from '#ctld/discovery/fold-node.ts'
 import { scratchOf } from '#ctld/discovery/scratch.ts'
 import {
   FORECAST_ACTIONS_MAX,
@@ -169,6 +170,20 @@ test('a worker that joins has the size and the isolation of the first that is al
   expect(placesOf(real.world).get('api')).toEqual({ w1: 2 })
   const { services, pending } = foresee(real, { add: [{ name: 'w9', labels: {} }] })
   expect([services[0]?.after, pending]).toEqual([{ w1: 2, w9: 2 }, []])
+})
+
+test('a worker that is silent is not supposed to start what it was told to', () => {
+  const real = createRealWorld([{ name: 'w1' }])
+  real.command({ kind: 'deploy', config: configOf('api', 1) })
+  real.run()
+  const { instances } = real.world.tables
+  for (const { healthyAt: _, ...one } of instances.values()) {
+    instances.put(one.id, { ...one, state: 'deploying', healthy: false, admitted: false })
+  }
+  const admitted = () => foresee(real, {}).actions.filter(({ kind }) => kind === 'admit').length
+  expect(admitted()).toBe(1)
+  foldNodeState(real.world, 'w1', 'suspect', 'silent', real.now)
+  expect(admitted()).toBe(0)
 })
 
 test('what never comes to rest is cut off, and says so', () => {

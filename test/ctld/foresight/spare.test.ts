@@ -89,6 +89,16 @@ test('a service whose deployment is under way is not judged', () => {
   expect(lacksOf(real)).toEqual([])
 })
 
+test('an instance that is too many would not be missed', () => {
+  const real = createRealWorld(named(2))
+  deploy(real, 'api', 1, { max_per_node: 1 })
+  const { instances } = real.world.tables
+  const [one] = instances.values()
+  if (one === undefined) throw new Error('nothing runs')
+  instances.put('extra', { ...one, id: 'extra', node: 'w2' })
+  expect(lacksOf(real)).toEqual([])
+})
+
 test('looking leaves the facts as they were, one worker after the other', () => {
   const real = createRealWorld(named(3))
   deploy(real, 'api', 4, { max_per_node: 2, limits: { memory: '3GiB' } })
