@@ -25,11 +25,13 @@ test('A2/S7/F03/F33: limits, a user without rights, neighbours and adoption with
   await startUnit(controller.url)
 
   const harmful = (id: string, script: string, limits: AssignedInstance['limits']) => {
-    const image = { ...controller.spec(id).image, run: ['/bin/sh', '-c', script] }
-    return controller.spec(id, { limits, image })
+    const { image } = controller.spec(id)
+    const run = ['/bin/sh', '-c', script]
+    return patient(controller.spec(id, { limits, image: { ...image, run } }))
   }
   const hog = harmful('hog', HOG, { memory: 96 * MIB })
-  const steady = controller.spec('steady', { limits: { memory: 256 * MIB, cpu: 0.9, pids: 100 } })
+  const limits = { memory: 256 * MIB, cpu: 0.9, pids: 100 }
+  const steady = patient(controller.spec('steady', { limits }))
   const harms = [hog, harmful('bomb', BOMB, { pids: 50 }), harmful('spinner', SPIN, { cpu: 0.2 })]
   controller.assign([...harms, steady])
   const killed = await controller.until('hog', ({ failure }) => failure !== undefined)
@@ -68,6 +70,11 @@ test('A2/S7/F03/F33: limits, a user without rights, neighbours and adoption with
   for (const id of ['hog', 'bomb', 'spinner', 'steady']) await controller.gone(id)
   expect(readdirSync(join(group, own)).filter((name) => name.startsWith('instance-'))).toEqual([])
 })
+
+/** The machine is slow. */
+function patient(spec: AssignedInstance): AssignedInstance {
+  return { ...spec, health: { ...spec.health, start_timeout_ms: 600_000, timeout_ms: 30_000 } }
+}
 
 /** Perl, because a machine of Debian's smallest kind has it. */
 const BOMB = 'bomb() { bomb | bomb & }; bomb; exec sleep 600'
