@@ -11,8 +11,8 @@ export const diff: Command = {
   summary: 'What differs between two revisions of a service',
   words: 'SERVICE [FROM] [TO]',
   options: [],
-  details: `Without TO: the declared one. Without FROM: the one kept before that. What a file would
-change tells: tucano plan FILE`,
+  details: `Without TO: the declared one. Without FROM: the one kept before that. What a
+file would change tells: tucano plan FILE`,
   async run({ words: [service = '', ...numbers], screen, client }) {
     const query = new URLSearchParams()
     for (const [at, name] of (['from', 'to'] as const).entries()) {

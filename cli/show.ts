@@ -10,6 +10,7 @@ import { drainText } from './drain-text.ts'
 import { printInstances } from './instances.ts'
 import { nodePath } from './node-path.ts'
 import { reachOf } from './reach.ts'
+import { receiptText } from './receipt.ts'
 import { formerOf } from './revisions.ts'
 import type { Screen } from './screen.ts'
 import { plain, plainLine } from './table.ts'
@@ -64,6 +65,7 @@ function showService(context: Context, detail: ServiceDetail, reach: readonly st
     ['run', image.run.join(' ')],
     ...checkRows(service.config),
     ['deployment', deployment === null ? undefined : deploymentText(deployment)],
+    ['receipt', deployment === null ? undefined : receiptText(deployment)],
     ...pending.map(({ count, why }): Row => ['pending', `${count} without a place: ${why}`]),
     ...reach.map((line): Row => ['reach', line]),
   ])

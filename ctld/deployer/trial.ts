@@ -27,7 +27,7 @@ export function onTrial(
   return mine.filter((one) => one.changedAt >= createdAt && isCurrent(service, one))
 }
 
-/** Grows with each instance that comes further, each old one that goes and each step of a canary. */
+/** Grows with each instance that comes further, each old one that goes, each step of a canary. */
 export function reachedBy(service: Service, mine: readonly Instance[]): number {
   let reached = service.rollout?.step ?? 0
   for (const instance of mine) {

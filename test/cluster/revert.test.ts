@@ -272,38 +272,3 @@ describe('it does not go back', () => {
     expect(last(cluster)).toMatchObject({ revision: 2, state: 'complete_running' })
   })
 })
-
-describe('a controller that restarts', () => {
-  test('while it is watched watches on, and knows what the new ones did', async () => {
-    const cluster = await running()
-    let isBad = false
-    const answers = (one: Instance) => ({ failed: isBad && one.revision === 2 ? 1 : 0 })
-    createClients(cluster, { perSecond: 300, answers })
-    await cluster.deploy('api', 3, BAD)
-    await cluster.until(() => last(cluster)?.state === 'watching')
-    isBad = true
-    await cluster.restartController(3_000)
-    await untilReverted(cluster)
-    expectBack(cluster)
-  })
-
-  test('in the middle of a way back goes on with it', async () => {
-    const cluster = await running({ endsAfterMs: 2_500, code: 9 })
-    await cluster.deploy('api', 3, BAD)
-    await cluster.until(() => last(cluster)?.kind === 'revert')
-    await cluster.restartController()
-    await cluster.until(isOver(cluster))
-    await cluster.until(() => cluster.isWhole('api'))
-    expectBack(cluster)
-  })
-
-  test('was away for longer than the deadline: that time does not count', async () => {
-    const extra = { update: { deadline: '20s' } }
-    const cluster = await running({ healthyAfterMs: 4_000 }, extra)
-    await cluster.deploy('api', 3, { ...BAD, ...extra })
-    await cluster.pass(500)
-    await cluster.restartController(60_000)
-    await cluster.until(isOver(cluster))
-    expect(last(cluster)).toMatchObject({ revision: 2, state: 'complete_running' })
-  })
-})
