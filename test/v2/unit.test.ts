@@ -62,8 +62,9 @@ test('A2/S7/F03/F33: limits, a user without rights, neighbours and adoption with
 
   const session = controller.reports.at(-1)?.agent.session
   execFileSync('systemctl', ['kill', '--kill-whom=main', '--signal=KILL', UNIT])
-  const again = await controller.until('steady', ({ phase }) => {
-    return phase === 'started' && controller.reports.at(-1)?.agent.session !== session
+  const again = await controller.until('steady', ({ phase, usage }) => {
+    const isNew = controller.reports.at(-1)?.agent.session !== session
+    return isNew && phase === 'started' && usage !== undefined
   })
   expect(again).toMatchObject({ pid: started.pid, restarts: 0 })
   expect(again.usage?.memory).toBeGreaterThan(0)
