@@ -223,6 +223,23 @@ describe('failures', () => {
     expect(new Set(places).size, places.join()).toBe(2)
   })
 
+  test('it does not stand in its own way: without another worker it tries there again', () => {
+    const world = sized(1)
+      .declare('a', 1, { max_per_node: 1, limits: { memory: '1GiB' } })
+      .settle()
+    const [only] = world.live('a')
+    world.instances.set(only!.id, { ...only!, attempt: 3, retryAt: world.now })
+    expect(world.settle().live('a')).toMatchObject([{ node: 'w1', attempt: 4 }])
+  })
+
+  test('what has its data on a worker makes all its tries there', () => {
+    const world = new Cluster('w1', 'w2').declare('a', 1, { sticky: true }).settle()
+    world.services.set('a', { ...world.service('a'), homes: ['w1'] })
+    const [only] = world.live('a')
+    world.instances.set(only!.id, { ...only!, attempt: 4, retryAt: world.now })
+    expect(world.settle().live('a')).toMatchObject([{ node: 'w1', attempt: 5 }])
+  })
+
   test('a try goes past a worker on which the program failed often', () => {
     const world = new Cluster('w1', 'w2', 'w3').declare('a', 2).settle()
     const [first, second] = world.live('a')
@@ -261,6 +278,12 @@ describe('explain', () => {
       '0 of 2 cores free, it needs 2',
     ])
     expect(told.nodes[1]?.why).toContain('4GiB of 4GiB memory free')
+  })
+
+  test('says why nobody can take one', () => {
+    const world = labelled({}).declare('a', 1, { constraints: [{ label: 'gpu' }] })
+    const told = explain(world.service('a'), world.facts(), world.now)
+    expect(told).toMatchObject({ next: null, nowhere: expect.stringContaining('no label gpu') })
   })
 
   test('who could says what puts it behind the next one', () => {
