@@ -6,12 +6,7 @@ import { durationMs } from '#shared/duration.ts'
 import { duration } from '#shared/fields.ts'
 import { type Route, route } from '#shared/http-route.ts'
 import { ADMIN, type ApiContext, answer, nameParams, nodeOf, ok } from './context.ts'
-import {
-  drainStateAnswer,
-  nodeAnswer,
-  planAnswer,
-  rebalanceAnswer,
-} from './node-answers.ts'
+import { drainStateAnswer, nodeAnswer, planAnswer, rebalanceAnswer } from './node-answers.ts'
 
 const INSTANCES_MAX = 1_000
 

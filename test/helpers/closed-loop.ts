@@ -14,6 +14,8 @@ export type Outcome = {
 
 export type LoadOptions = {
   port: number
+  /** Whose requests they are; absent: `api`. */
+  host?: string
   clients?: number
   /** All in all; absent: until `stop`. */
   requests?: number
@@ -75,7 +77,7 @@ export function startLoad(options: LoadOptions): Load {
 }
 
 function ask(
-  { port, isRight = (body, path) => body === path }: LoadOptions,
+  { port, host = 'api', isRight = (body, path) => body === path }: LoadOptions,
   agent: Agent,
   method: string,
   path: string,
@@ -89,7 +91,7 @@ function ask(
       method,
       agent,
       timeout: TIMEOUT_MS,
-      headers: { host: 'api', ...(hasBody ? { 'content-length': path.length } : {}) },
+      headers: { host, ...(hasBody ? { 'content-length': path.length } : {}) },
     })
     sent.once('timeout', () => {
       resolve('timeout')
