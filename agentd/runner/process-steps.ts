@@ -14,6 +14,7 @@ import type { Probing, Process, ProcessEvent, Serving, Step, Watch } from './pro
 import { type Cause, ended, exitFailure } from './process-end.ts'
 
 export const FIRST_PROBE_MS = 50
+const STARTUP_PATIENCE = 8
 /** How often one that has started is asked whether it is ready, until it was for the first time. */
 const FIRST_READY_MS = 500
 /** SIGKILL is sent again after this time to what is still there. */
@@ -131,10 +132,21 @@ function startupProbed(was: Process, step: Probing, { ok, words }: Answer, now: 
   const is = { ...was, lastProbe: words }
   const passed = ok ? step.passed + 1 : 0
   if (passed >= startup.rise) return isStartApart(spec) ? begun(is, now) : firstHealthy(is, now)
-  const intervalMs = Math.max(startup.interval_ms, FIRST_PROBE_MS)
-  const delayMs = ok ? intervalMs : Math.min(step.delayMs * 2, intervalMs)
   const failed = ok ? 0 : step.failed + 1
-  return at(is, { ...step, isAsking: false, passed, failed, delayMs, probeAt: now + delayMs })
+  const probeAt = now + startupDelayMs(was, step, ok, now)
+  return at(is, { ...step, isAsking: false, passed, failed, probeAt })
+}
+
+/**
+ * Whoever waits for a deploy waits for this check: it is asked often at first, and after an eighth
+ * of the time that the start has taken so far. Where failed ones are counted, time is the measure.
+ */
+function startupDelayMs({ page }: Process, step: Probing, ok: boolean, now: number): number {
+  const { interval_ms, fall } = startupOf(page.spec)
+  const intervalMs = Math.max(interval_ms, FIRST_PROBE_MS)
+  if (ok || fall !== undefined) return intervalMs
+  const tookMs = now - (step.deadline - page.spec.health.start_timeout_ms)
+  return Math.min(Math.max(Math.floor(tookMs / STARTUP_PATIENCE), FIRST_PROBE_MS), intervalMs)
 }
 
 function startFailure({ page }: Process, step: Probing, now: number): string {
@@ -210,7 +222,6 @@ export function probing(was: Process, now: number): Probing {
   return {
     at: 'probing',
     deadline: now + was.page.spec.health.start_timeout_ms,
-    delayMs: FIRST_PROBE_MS,
     probeAt: now + FIRST_PROBE_MS,
     isAsking: false,
     passed: 0,

@@ -60,7 +60,6 @@ export type Probing = Step & { at: 'probing' }
 /** `passed`, `failed`: answers in a row. */
 type Beginning = {
   deadline: number
-  delayMs: number
   probeAt: number
   isAsking: boolean
   passed: number
