@@ -29,7 +29,7 @@ const deploymentColumns: readonly Column[] = [
 
 export const history: Command = {
   name: 'history',
-  summary: 'Revisions of a service, and how its deployments went',
+  summary: 'Revisions of a service and their deployments',
   words: 'SERVICE',
   options: [],
   details: `STATE of a revision: declared is what shall run, good is what the service goes back

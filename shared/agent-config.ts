@@ -17,6 +17,7 @@ import {
   name,
   secretRef,
 } from './fields.ts'
+import { isolation } from './isolation-schema.ts'
 import { numberAt, partOf } from './loose.ts'
 import { checkDocument, type Fault } from './schema.ts'
 import { readYaml } from './yaml-document.ts'
@@ -56,6 +57,7 @@ export const agentSchema = z.strictObject({
   data_folder: describe(folder(), 'Folder of images, builds, logs and state.').default(
     defaults.data_folder,
   ),
+  isolation: describe(isolation, 'What keeps programs from each other.').prefault({}),
 })
 
 /** Throws `invalid_config` with every problem, each with file, line, column and key. */

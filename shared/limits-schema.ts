@@ -42,11 +42,9 @@ export const limits = z.strictObject({
     'Cores that an instance may use. Counted against those of its node.',
     none,
   ).exactOptional(),
-  pids: describe(
-    integer(1, PIDS_MAX),
-    'Processes and threads of an instance.',
-    { fallback: '`1024`, where the node can limit them' },
-  ).exactOptional(),
+  pids: describe(integer(1, PIDS_MAX), 'Processes and threads of an instance.', {
+    fallback: '`1024`, where the node can limit them',
+  }).exactOptional(),
   open_files: describe(
     integer(16, OPEN_FILES_MAX),
     'Files and connections that a process of it may have open.',

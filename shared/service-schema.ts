@@ -106,7 +106,10 @@ export const serviceSchema = z.strictObject({
   hash: describe(hash, 'What decides with `balance: hash`.', {
     fallback: '`{by: ip}` with `balance: hash`',
   }).exactOptional(),
-  sticky: describe(sticky, 'What stays: a client with its instance, an instance with its node.').exactOptional(),
+  sticky: describe(
+    sticky,
+    'What stays: a client with its instance, an instance with its node.',
+  ).exactOptional(),
   slow_start: describe(
     duration('0s', '1h'),
     'Time in which a new instance comes to its full share of the requests. 0s: at once.',

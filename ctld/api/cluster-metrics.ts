@@ -3,8 +3,8 @@
 
 import type { Snapshot } from '#ctld/snapshot.ts'
 import { compare } from '#shared/compare.ts'
-import { nodeAnswer } from './answers.ts'
 import { type Family, labelsOf, type Sample } from './exposition.ts'
+import { nodeAnswer } from './node-answers.ts'
 import { type ServiceSummary, summarize } from './service-summary.ts'
 
 export function clusterFamilies(snapshot: Snapshot, version: string): Family[] {

@@ -5,7 +5,6 @@ import { isFinal } from '#ctld/instance.ts'
 import { name } from '#shared/fields.ts'
 import { type Forward, type Route, route } from '#shared/http-route.ts'
 import type { Deployment } from '#shared/model.ts'
-import { deploymentAnswer, instanceAnswer } from './service-answers.ts'
 import {
   ADMIN,
   type ApiContext,
@@ -20,6 +19,7 @@ import {
   onceRouted,
   wait,
 } from './context.ts'
+import { deploymentAnswer, instanceAnswer } from './service-answers.ts'
 
 export const LOG_LINES_MAX = 10_000
 

@@ -1,5 +1,5 @@
-// Folds what a user asked of a service into the tables: what it shall be, how many, whether it runs,
-// and back to what it was. Every check comes before the first write.
+// Folds what a user asked of a service into the tables: what it shall be, how many, whether it
+// runs, and back to what it was. Every check comes before the first write.
 
 import { hostConflicts } from '#ctld/balancer/balancer.ts'
 import type { CommandResult } from '#ctld/commands.ts'

@@ -65,7 +65,7 @@ test('every table keeps to 80 columns whatever the names are', async () => {
   ]) {
     const { code, out } = await tucano(...words)
     expect(code).toBe(0)
-    for (const line of out.split('\n')) expect([...line].length).toBeLessThanOrEqual(80)
+    for (const line of out.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80)
   }
 })
 
@@ -79,8 +79,8 @@ test('services says what runs where, and what waits for a place', async () => {
 test('nodes shows state and load, and says what a freeze is and how it ends', async () => {
   const { tucano } = await createTestCli()
   const { out } = await tucano('nodes')
-  expect(out).toMatch(/^w1 +alive +127\.0\.0\.1:7071 +25 % +50 % +10 % +1 +99 s$/m)
-  expect(out).toMatch(/^w2 +dead +127\.0\.0\.1:7071 +- +- +- +1 +99 s$/m)
+  expect(out).toMatch(/^w1 +alive +127\.0\.0\.1:7071 +25 % +50 % +10 % +1 +v2 +99 s$/m)
+  expect(out).toMatch(/^w2 +dead +127\.0\.0\.1:7071 +- +- +- +1 +v2 +99 s$/m)
   expect(out).toContain('If they are really gone: tucano unfreeze')
 })
 
@@ -92,6 +92,8 @@ test('show tells of a service, a node, and an instance by the end of its id', as
   expect(service.out).toContain('state       partial, 1 of 2 running')
   expect(service.out).toContain(`failure of ${id('77b1d402')}: exited`)
   expect((await tucano('show', 'w1')).out).toContain('cpu         25 % of 2 cores')
+  expect((await tucano('show', 'w1')).out).toContain('limits      v2: delegated')
+  expect((await tucano('show', 'w1')).out).toContain('run as tucano-run: the default')
   const instance = await tucano('show', '77b1d402')
   expect(instance.out).toContain('state       failed to start (failed_to_start)')
   expect(instance.out).toContain('  | no such file')

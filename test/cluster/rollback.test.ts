@@ -1,4 +1,5 @@
-// Back to a former revision because somebody says so: to which one, and what becomes of the numbers.
+// Back to a former revision because somebody says so: to which one, and what becomes of the
+// numbers.
 
 import { expect, test } from 'vitest'
 import type { Start } from '#test/fakes/programs.ts'

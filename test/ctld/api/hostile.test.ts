@@ -84,6 +84,7 @@ test('every field of every body refuses a value of another type', async () => {
     const good = bodyFor(route) as Record<string, unknown>
     for (const key of Object.keys(good)) {
       for (const wrong of [null, [], {}, 'NaN', -1, 0.5, 1e308, true, '\u0000']) {
+        if (wrong === true && typeof good[key] === 'boolean') continue
         const body = { ...good, [key]: wrong }
         const answer = await ask(route.method, urlOf(route), { body, ...tokenFor(route.path) })
         const isFine = ['text', 'instances', 'value'].includes(key) && answer.statusCode === 200
