@@ -1,6 +1,6 @@
 // Follows each deployment to its end, and each service until it counts as well again.
 
-import type { Deployment } from '#shared/model.ts'
+import type { Deployment, Service } from '#shared/model.ts'
 import { isSettled, nextDeployment, watchedUntil } from './deployer/deployment.ts'
 import { pinnedBecause } from './deployer/pinned.ts'
 import { foldGood } from './discovery/fold-verdict.ts'
@@ -26,11 +26,16 @@ export function followDeployments(world: World, now: number): number {
     deployments.put(was.id, is)
     if (is.state === was.state) continue
     tellOfDeployment(world, is, now)
-    if (is.state === 'complete_running') foldGood(world, is)
+    if (is.state === 'complete_running' && hasRun(service)) foldGood(world, is)
     // What is kept for a way back may go now: the planner has to look again.
     if (isSettled(is)) wakeAt = now
   }
   return Math.min(wakeAt, noteWell(world, now))
+}
+
+/** Where nothing was to run, nothing has proven itself. */
+function hasRun(service: Service | undefined): boolean {
+  return service?.desired === 'running' && service.config.concurrency > 0
 }
 
 /** What is never moved waits for its worker, however long: somebody has to know. */

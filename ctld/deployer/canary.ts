@@ -3,8 +3,9 @@
 // route table weighs the two groups against each other. Pure.
 
 import { hasPlace, isServing } from '#ctld/instance.ts'
+import { programOf } from '#ctld/revision.ts'
 import { durationMs } from '#shared/duration.ts'
-import type { Rollout } from '#shared/model.ts'
+import type { Rollout, Service } from '#shared/model.ts'
 import type { Gap } from './gap.ts'
 import type { Context } from './pools.ts'
 import type { Action } from './reconcile.ts'
@@ -38,8 +39,15 @@ export function endOfRollout(context: Context): Action[] {
 /** A way back is no canary: what it goes back to has proven itself. */
 function isStepwise({ service, deployment, pools }: Context): boolean {
   const { concurrency, update } = service.config
-  const isBack = deployment?.kind === 'revert' || deployment?.kind === 'rollback'
+  const isBack =
+    deployment?.kind === 'revert' || deployment?.kind === 'rollback' || isProven(service)
   return update.strategy === 'canary' && concurrency > 1 && !isBack && pools.outdated.some(hasPlace)
+}
+
+/** Also when it was scaled on its way back, or the former configuration was deployed again. */
+function isProven(service: Service): boolean {
+  const { goodRevision, programRevision } = service
+  return goodRevision !== undefined && programOf(service, goodRevision) === programRevision
 }
 
 function stepAt({ service, now }: Context, step: number): Rollout {

@@ -32,7 +32,7 @@ export function nextDeployment(
     return { ...was, state: 'superseded', why: 'a newer one took over', finishedAt: now }
   }
   const isEnding = was.kind === 'stop' || was.kind === 'remove'
-  const standing = isEnding ? terminationOf(was, mine) : runningOf(was, service, mine)
+  const standing = isEnding ? terminationOf(was, mine) : judgedOf(was, service, mine)
   const { watchSince: _, ...rest } = was
   const next: Deployment = { ...rest, ...watched(was, standing, service, now) }
   const isNews = next.state !== was.state || next.why !== was.why
@@ -40,7 +40,7 @@ export function nextDeployment(
   const known = failure ?? failureOf(was, mine)
   if (known !== undefined) next.failure = known
   if (service !== undefined && isOnTrial(was, service)) {
-    next.progress = progressOf(was, service, mine, now)
+    next.progress = progressOf({ was, next }, service, mine, now)
   }
   if (isSettled(next)) next.finishedAt = now
   return isSame(was, next) ? was : next
@@ -73,9 +73,16 @@ function watched(
   return isOver ? { ...standing, watchSince } : { ...watching, watchSince }
 }
 
-function progressOf(was: Deployment, service: Service, mine: readonly Instance[], now: number) {
+function progressOf(
+  { was, next }: { was: Deployment; next: Deployment },
+  service: Service,
+  mine: readonly Instance[],
+  now: number,
+) {
   const reached = reachedBy(service, mine)
   const { progress } = was
+  // It was through: what it lacks by now it lacks from now on.
+  if (was.state === 'watching' && next.state !== 'watching') return { reached, at: now }
   return progress === undefined || reached > progress.reached ? { reached, at: now } : progress
 }
 
@@ -87,6 +94,18 @@ function isSame(was: Deployment, is: Deployment): boolean {
     is.progress === was.progress &&
     is.watchSince === was.watchSince
   )
+}
+
+/** While it is on trial nobody but its judge ends it: what is left half done is taken back. */
+function judgedOf(
+  was: Deployment,
+  service: Service | undefined,
+  mine: readonly Instance[],
+): Standing {
+  const standing = runningOf(was, service, mine)
+  const isGivenUp = standing.state === 'incomplete_running'
+  const isJudged = isGivenUp && service !== undefined && isOnTrial(was, service)
+  return isJudged ? { ...standing, state: 'partial_err' } : standing
 }
 
 function runningOf(

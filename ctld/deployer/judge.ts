@@ -86,9 +86,16 @@ function deadlineOf({ deployment, service, upSince }: Case, tried: readonly Inst
   const isBuilding = ({ phase }: Instance) => phase === 'fetching' || phase === 'building'
   if (tried.some(isBuilding)) return Number.POSITIVE_INFINITY
   const { deadline, min_healthy, pause } = service.config.update
+  const { drain, grace } = service.config.stop
   const since = Math.max(deployment.progress?.at ?? deployment.createdAt, upSince)
   const paused = service.rollout === undefined ? 0 : durationMs(pause)
-  return since + durationMs(deadline) + durationMs(min_healthy) + paused
+  const ending = endsFirst(service) ? durationMs(drain) + durationMs(grace) : 0
+  return since + durationMs(deadline) + durationMs(min_healthy) + paused + ending
+}
+
+/** The new one cannot start before the old one has ended its requests and itself. */
+function endsFirst({ config: { exclusive, update } }: Service): boolean {
+  return exclusive || update.max_surge === 0 || update.strategy === 'recreate'
 }
 
 function newestFailure(instances: readonly Instance[]): Instance | undefined {

@@ -51,6 +51,8 @@ export function crashesOf({ state, phase, restarts, failure }: Instance): number
       // Not before it is told in full: the record needs its last lines.
       return restarts + (phase === 'backoff' && failure?.log_tail !== undefined ? 1 : 0)
     case 'unexpected_crashed':
+      // Without one it was lost with its worker: the program had no part in that.
+      return restarts + (failure === undefined ? 0 : 1)
     case 'unexpected_terminated':
       return restarts + 1
     default:

@@ -97,6 +97,15 @@ describe('its end', () => {
     expect(world.service('a')).not.toHaveProperty('rollout')
   })
 
+  test('scaled on the way back, they take them back without any step as well', () => {
+    const world = upToPause(begun(4)).revert('a').declare('a', 6, { update })
+    const before = world.now
+    world.runOut()
+    expect(world.now - before).toBeLessThan(30_000)
+    expect(newOnes(world)).toEqual([])
+    expect(world.serving('a')).toHaveLength(6)
+  })
+
   test('a third revision begins at the first step again', () => {
     const world = upToPause(begun(4))
     world.now += 30_000

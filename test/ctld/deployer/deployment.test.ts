@@ -104,6 +104,11 @@ describe('what brings another program is watched', () => {
     expect(again).toMatchObject({ state: 'watching', watchSince: NOW + 9_500 })
   })
 
+  test('and is not given up: its judge takes it back', () => {
+    const was = deployment('deploy')
+    expect(step(was, [serving, failed], NOW)).toMatchObject({ state: 'partial_err' })
+  })
+
   test('and it is noted when it came further, not when it fell back', () => {
     const first = step(deployment('deploy'), [old, old, starting], NOW)
     expect(first.progress).toEqual({ reached: -2, at: NOW })

@@ -48,9 +48,14 @@ describe('by its instances it', () => {
     [
       'revert',
       'when two ended for good',
-      [{ state: 'unexpected_crashed' }, { state: 'unexpected_terminated' }],
+      [{ state: 'unexpected_crashed', failure: { error } }, { state: 'unexpected_terminated' }],
     ],
     ['go_on', 'when nodes died under them', [{ state: 'lost' }, { state: 'lost' }]],
+    [
+      'go_on',
+      'when two did not come back with their nodes',
+      [{ state: 'unexpected_crashed' }, { state: 'unexpected_crashed' }],
+    ],
     ['go_on', 'when old ones crash', [{ ...old, ...crashed(5), changedAt: 2_000 }]],
   ]
 
@@ -72,6 +77,10 @@ describe('by its instances it', () => {
 describe('by its deadline of 5 min, and 1 s in which it has to be healthy, it', () => {
   const due = BEGAN + 5 * MINUTE + 1_000
   const progress = { reached: 2, at: BEGAN + MINUTE }
+  const endsFirst = {
+    update: { min_healthy: '1s', strategy: 'recreate' },
+    stop: { drain: '30s', grace: '10s' },
+  }
   const cases: [number, string, Partial<Omit<Case, 'mine'>> & { brief?: Brief[] }][] = [
     [due, 'has so long from its beginning', {}],
     [
@@ -88,6 +97,11 @@ describe('by its deadline of 5 min, and 1 s in which it has to be healthy, it', 
       due + 30_000,
       'has the pause of a canary on top',
       { service: service({ rollout: { since: 1, step: 0, percent: 10 } }) },
+    ],
+    [
+      due + 40_000,
+      'has the time on top in which the old one ends first',
+      { service: service({ config: configOf('api', 2, endsFirst) }) },
     ],
     [Infinity, 'has none while it is watched', { deployment: deployment({ state: 'watching' }) }],
     [Infinity, 'has none while an image is built', { brief: [{ ...starting, phase: 'building' }] }],
