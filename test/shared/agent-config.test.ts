@@ -16,6 +16,7 @@ test('M46/S01: the smallest configuration, and every default, its port among the
     publish_interval: '2s',
     port_range: { from: 20_000, to: 32_000 },
     data_folder: '/var/lib/tucano-agent',
+    isolation: { user: 'tucano-run' },
   })
   expect(parse(`${small}data_folder: /srv/a\n`).token).toEqual({ file: '/srv/a/agent-token' })
 })
