@@ -6,6 +6,7 @@ import type { InstancePhase, InstanceUsage, NodeMetrics } from './model.ts'
 import { wireChecks } from './wire-checks.ts'
 
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/
+export const ID_PATTERN = /^[0-9a-zA-Z-]{1,64}$/
 export const DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/
 export const USER_PATTERN = /^[a-z_][a-z0-9_-]{0,31}$/
 export const INSTANCES_PER_NODE_MAX = 2_000
@@ -17,7 +18,7 @@ export const SECRET_FILE_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/
 export const WIRE_BODY_BYTES_MAX = 8 * 1024 * 1024
 
 const name = z.string().regex(NAME_PATTERN)
-const id = z.string().regex(/^[0-9a-zA-Z-]{1,64}$/)
+const id = z.string().regex(ID_PATTERN)
 const text = (max: number) => z.string().max(max)
 const share = z.number().min(0).max(1)
 const amount = z.number().min(0).max(Number.MAX_SAFE_INTEGER)

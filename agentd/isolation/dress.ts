@@ -88,7 +88,7 @@ export function dressed({ owner, view, argv, fd }: Start): string[] {
   ]
 }
 
-/** Into the view and the folder of a program that runs, `pid` being one of its processes. */
+/** Into the view and the folder that a program was given, by a process that is root: `pid`. */
 export function visiting({ owner, argv, fd, pid }: Omit<Start, 'view'> & { pid: number }) {
   const enter = ['/usr/bin/nsenter', `--target=${pid}`, '--mount', '--pid', '--ipc', '--wd', '--']
   return [...enter, ...undressed({ owner, argv, fd })]

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, stat } from 'node:fs/promises'
+import { chmod, mkdir, readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
@@ -16,7 +16,7 @@ export const ENVIRONMENT_FD = 3
 const PASSABLE = 0o711
 const TRIAL_MS = 10_000
 
-/** `dress`: words that run a command as that process is run; `fd` brings its environment. */
+/** `dress`: words that run a command as that process was started; `fd` brings its environment. */
 export type Inside = { pid: number; dress(argv: readonly string[], fd: number): string[] }
 
 export type Users = {
@@ -72,6 +72,8 @@ export async function openUsers(options: {
   for (const folder of [stage, ...hidden]) await mkdir(folder, { recursive: true, mode: 0o700 })
   // The machine's shared memory, in which the secrets may lie, is everybody's.
   const inMemory = secretsFolder.startsWith('/dev/shm/')
+  // A view hides it for as long as it is the same folder: with something in it nobody removes it.
+  if (!inMemory) await mkdir(join(secretsFolder, 'stays'), { recursive: true, mode: 0o711 })
   const all = [...hidden, '/dev/shm', ...(inMemory ? [] : [secretsFolder])]
   // Whoever keeps the agent's files or Node itself in /tmp wants them to be seen.
   const isTmpOurs = ![dataFolder, process.execPath].some((path) => /^\/(var\/)?tmp\//.test(path))
@@ -101,12 +103,11 @@ export async function openUsers(options: {
     dress: ({ owner, kept, tmp, argv, fd = ENVIRONMENT_FD }) =>
       dressed({ owner, view: canSee ? viewOf(kept, tmp) : undefined, argv, fd }),
     async find(pids) {
-      for (const pid of pids) {
-        // One that ended meanwhile is of no use to anybody.
-        const found = await stat(`/proc/${pid}`).catch(() => undefined)
-        if (found === undefined || found.uid === 0) continue
-        const owner = { uid: found.uid, gid: found.gid }
-        return { pid, dress: (argv, fd) => visiting({ owner, argv, fd, pid }) }
+      const all = new Map((await Promise.all(pids.map(subjectOf))).map((one) => [one.pid, one]))
+      for (const { pid, owner } of all.values()) {
+        const root = owner && rootAbove(pid, all)
+        if (owner === undefined || owner.uid === 0 || root === undefined) continue
+        return { pid, dress: (argv, fd) => visiting({ owner, argv, fd, pid: root }) }
       }
       return undefined
     },
@@ -114,7 +115,8 @@ export async function openUsers(options: {
     give,
     async publish(folder) {
       await give(folder, { uid: 0, gid: 0 })
-      await execa('/bin/chmod', ['-R', 'u+rwX,go+rX,go-w', '--', folder])
+      // Whoever built it must not lend out the rights of whom it belongs to now.
+      await execa('/bin/chmod', ['-R', 'u+rwX,go+rX,go-w,ug-s', '--', folder])
     },
   }
 }
@@ -167,6 +169,30 @@ export function giveEnvironment(
   // One that ended before it has read it needs it no more.
   pipe?.on('error', () => pipe.destroy())
   pipe?.end(environmentText(env))
+}
+
+type Subject = { pid: number; parent: number; owner: Owner | undefined }
+
+/** As the kernel sees it, whatever user it takes itself for; no owner: it has ended meanwhile. */
+async function subjectOf(pid: number): Promise<Subject> {
+  const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
+  const found = /^PPid:\t(\d+)$[\s\S]*^Uid:\t(\d+)\t[\s\S]*^Gid:\t(\d+)\t/m.exec(status)
+  if (found === null) return { pid, parent: 0, owner: undefined }
+  const [, parent, uid, gid] = found
+  return { pid, parent: Number(parent), owner: { uid: Number(uid), gid: Number(gid) } }
+}
+
+/**
+ * The nearest process above it that started it and has its rights still. Only the view of that one
+ * is to be trusted: in one that a program made itself, other files have the names of our tools.
+ */
+function rootAbove(pid: number, all: ReadonlyMap<number, Subject>): number | undefined {
+  let above = all.get(all.get(pid)?.parent ?? 0)
+  for (let steps = 0; above !== undefined && steps < all.size; steps += 1) {
+    if (above.owner?.uid === 0) return above.pid
+    above = all.get(above.parent)
+  }
+  return undefined
 }
 
 async function ownerNamed(name: string): Promise<Owner | undefined> {

@@ -75,6 +75,10 @@ async function runNow(check: CommandCheck, boot: string): Promise<ProbeAnswer> {
   const environ = await readFile(`/proc/${inside?.pid ?? mark.pid}/environ`, 'utf8')
   if (!isRunning(mark, boot)) return { ok: false, words: 'its program does not run' }
   const env = environmentOf(environ)
+  // The shell of a program that has less power than the agent has nothing of its environment.
+  if (inside === undefined && env.HOME === undefined) {
+    return { ok: false, words: 'its program does not run yet' }
+  }
   const words = inside?.dress(argv, ENVIRONMENT_FD) ?? argv
   const child = spawn('/bin/sh', ['-c', CHECKER, 'tucano', ...entries, '--', ...words], {
     cwd: `/proc/${mark.pid}/cwd`,

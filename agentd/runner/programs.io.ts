@@ -9,7 +9,7 @@ import { createUsage } from '#agentd/monitor/usage.io.ts'
 import type { ProgramEnd, ProgramMark, Programs } from '#agentd/ports.ts'
 import { messageOf } from '#shared/errors.ts'
 import type { Log } from '#shared/ports.ts'
-import { LOG_TAIL_LINES_MAX } from '#shared/wire.ts'
+import { ID_PATTERN, LOG_TAIL_LINES_MAX } from '#shared/wire.ts'
 import { createCommandChecks } from './check-command.io.ts'
 import { watchEnds } from './ends.io.ts'
 import { giveSecrets, giveVolumes, takeSecrets } from './given-files.io.ts'
@@ -110,7 +110,9 @@ export function createPrograms(options: {
       await takeSecrets(join(secretsFolder, id))
     },
     async strays() {
-      return [...new Set([...(await box.busy()), ...(await strays(agent))])].sort()
+      const found = new Set([...(await box.busy()), ...(await strays(agent))])
+      // Anybody may write any mark into his own environment, and an id names folders to delete.
+      return [...found].filter((id) => ID_PATTERN.test(id)).sort()
     },
     freePort: (range, taken) => freePort(host, range, taken),
     isPortFree: (port) => isPortFree(host, port),

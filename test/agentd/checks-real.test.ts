@@ -112,7 +112,11 @@ test('a body that is cut off does not pass', async () => {
 async function programOf(env: Record<string, string> = {}): Promise<ProgramMark> {
   const { spawn } = await import('node:child_process')
   const folder = temporaryFolder()
-  const child = spawn('sleep', ['600'], { cwd: folder, env, stdio: 'ignore' })
+  const child = spawn('sleep', ['600'], {
+    cwd: folder,
+    env: { HOME: folder, ...env },
+    stdio: 'ignore',
+  })
   onTestFinished(() => {
     child.kill('SIGKILL')
   })

@@ -1,60 +1,18 @@
 // Programs of an agent that is root, as a user without rights: what they can do, and what not.
 
 import { randomUUID } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { openBox } from '#agentd/isolation/box.io.ts'
-import type { ProgramEnd } from '#agentd/ports.ts'
-import { createPrograms } from '#agentd/runner/programs.io.ts'
-import { removeGroups } from '#test/helpers/groups.ts'
+import { describe, expect, test } from 'vitest'
+import { newAgent } from './root-agent.ts'
 
-const silent = () => undefined
-const log = { debug: silent, info: silent, warn: silent, error: silent }
-
-/** An agent whose files do not lie in /tmp, of which its programs have one of their own. */
-async function newAgent(user = 'nobody') {
-  const home = mkdtempSync('/var/lib/tucano-test-')
-  const dataFolder = join(home, 'data')
-  const secretsFolder = `/dev/shm/tucano-test-${randomUUID()}`
-  mkdirSync(dataFolder, { mode: 0o700 })
-  writeFileSync(join(dataFolder, 'agent-token'), 'token', { mode: 0o600 })
-  const folder = join(home, 'image')
-  mkdirSync(folder, { mode: 0o755 })
-  chmodSync(home, 0o755)
-  const box = await openBox({ dataFolder, secretsFolder, user, log })
-  const programs = createPrograms({ dataFolder, host: '127.0.0.1', log, box, secretsFolder })
-  const ended = new Map<string, (end: ProgramEnd) => void>()
-  programs.onEnd((id, _mark, end) => ended.get(id)?.(end))
-  onTestFinished(async () => {
-    for (const id of await programs.strays()) await programs.sweep(id)
-    programs[Symbol.dispose]()
-    await removeGroups(dataFolder)
-    for (const each of [home, secretsFolder]) rmSync(each, { recursive: true, force: true })
-  }, 20_000)
-
-  async function start(script: string, more: Partial<Parameters<typeof programs.start>[0]> = {}) {
-    const id = randomUUID()
-    const { promise: end, resolve } = Promise.withResolvers<ProgramEnd>()
-    ended.set(id, resolve)
-    const argv = ['/bin/sh', '-c', script]
-    const mark = await programs.start({ id, argv, folder, env: {}, ...more })
-    return { id, mark, end }
-  }
-
-  /** What a script prints. */
-  async function said(script: string, more = {}) {
-    const { id, end } = await start(script, more)
-    return { end: await end, lines: await programs.logTail(id), id }
-  }
-  return { box, programs, dataFolder, folder, start, said }
-}
+const isNodeInTmp = process.execPath.startsWith('/tmp/')
 
 describe.skipIf(process.getuid?.() !== 0)('a program of an agent that is root', () => {
   test('S7: runs as its user, without capabilities and without a way to new ones', async () => {
     const { box, said } = await newAgent()
     expect(box.isolation).toMatchObject({ user: 'nobody' })
-    expect(box.isolation.user_why).toBe('without rights, in a view of their own')
+    expect(box.isolation.user_why).toMatch(/^without rights, in a view of their own/)
     const { lines, end } = await said(
       'id -u; id -G; grep -E "^(Cap|NoNew)" /proc/self/status; exit 3',
     )
@@ -89,14 +47,14 @@ describe.skipIf(process.getuid?.() !== 0)('a program of an agent that is root', 
     const own = join(dataFolder, 'instances', id)
     expect(lines[0]).toBe('of the image')
     expect(lines[1]).toMatch(/Read-only file system|Permission denied/)
-    expect(lines.slice(2)).toEqual([
-      'wrote',
-      '/dev/shm',
-      '/tmp',
-      `${own}/home`,
-      `${own}/tmp`,
-      '/var/tmp',
-    ])
+    const writable = lines.filter((line) => line.startsWith('/'))
+    if (isNodeInTmp) {
+      // A folder of its own in its place would hide the very Node that runs it.
+      expect(writable).toEqual(['/dev/shm', `${own}/home`, `${own}/tmp`])
+      return
+    }
+    expect(lines).toContain('wrote')
+    expect(writable).toEqual(['/dev/shm', '/tmp', `${own}/home`, `${own}/tmp`, '/var/tmp'])
     expect(existsSync(`/tmp/${name}`)).toBe(false)
     expect(existsSync(join(own, 'tmp', name))).toBe(true)
   })
