@@ -27,7 +27,13 @@ import {
   type StateDocument,
 } from './document.ts'
 import { createTables, type Tables } from './tables.ts'
-import { timelyDeployment, timelyInstance, timelyService } from './timely.ts'
+import {
+  timelyDeployment,
+  timelyInstance,
+  timelyMark,
+  timelyRebalance,
+  timelyService,
+} from './timely.ts'
 
 /** The single records: what there is one of. */
 export type Facts = {
@@ -98,8 +104,7 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     epoch: Math.max((document?.epoch ?? 0) + 1, Math.floor(now / 1_000)),
     cursor: document?.cursor ?? null,
     frozen: document?.frozen ?? null,
-    rebalance: document?.rebalance ?? null,
-    rebalanceDueAt: document?.rebalanceDueAt ?? null,
+    ...rebalanceOf(document, config, now),
     config: document?.config ?? [],
     incidents: document?.incidents ?? [],
     outbox: document?.outbox ?? [],
@@ -131,7 +136,8 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     rebuildUntil: isLost ? now + durationMs(config.health.startup_grace) : now,
   }
   const ran = new Set(loaded.instances.filter(isStarted).map(({ node }) => node))
-  for (const mark of document?.nodes ?? []) {
+  for (const kept of document?.nodes ?? []) {
+    const mark = timelyMark(kept, now)
     // Unknown, but something ran there: the former life ended before it could report to that one.
     const wasThere = mark.state === 'unknown' && ran.has(mark.name)
     const wasSeen = mark.state === 'alive' || mark.state === 'suspect' || wasThere
@@ -140,6 +146,18 @@ export function createWorld(loaded: Loaded, config: ControllerConfig, now: numbe
     world.seen.set(mark.name, { ...seen, wasSeen, downAt: isDown(mark) ? now : undefined })
   }
   return world
+}
+
+function rebalanceOf(
+  document: StateDocument | undefined,
+  { rebalance: { pause, after } }: ControllerConfig,
+  now: number,
+): Pick<Facts, 'rebalance' | 'rebalanceDueAt'> {
+  const { rebalance = null, rebalanceDueAt = null } = document ?? {}
+  return {
+    rebalance: rebalance && timelyRebalance(rebalance, durationMs(pause), now),
+    rebalanceDueAt: rebalanceDueAt && Math.min(rebalanceDueAt, now + durationMs(after)),
+  }
 }
 
 /** Before revisions were marked as good, one whose deployment had come to a good end was. */
