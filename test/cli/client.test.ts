@@ -9,7 +9,13 @@ import { createClient } from '#cli/client.io.ts'
 import { Interrupted } from '#cli/command.ts'
 import { temporaryFolder } from '#test/helpers/temporary-folder.ts'
 
-async function clientOf(handle: RequestListener, signal = new AbortController().signal) {
+const REQUEST_MS = 50
+
+async function clientOf(
+  handle: RequestListener,
+  signal = new AbortController().signal,
+  requestMs = REQUEST_MS,
+) {
   const server = createServer(handle)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
@@ -17,7 +23,7 @@ async function clientOf(handle: RequestListener, signal = new AbortController().
     server.close()
   })
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return createClient({ url, token: 'a-token-that-is-long', signal, requestMs: 50 })
+  return createClient({ url, token: 'a-token-that-is-long', signal, requestMs })
 }
 
 test('an answer that does not come ends with the time', async () => {
@@ -34,10 +40,12 @@ test('an answer that begins and does not end, too', async () => {
 })
 
 test('an answer that breaks off is a failure in words', async () => {
-  const client = await clientOf((_request, response) => {
+  const breakOff: RequestListener = (_request, response) => {
     response.writeHead(200, { 'content-length': '100' }).write('{')
     setImmediate(() => response.destroy())
-  })
+  }
+  // Far beyond what it takes: it is the break that has to be seen, and not the time.
+  const client = await clientOf(breakOff, undefined, 20_000)
   await expect(client.get('/v1/nodes')).rejects.toMatchObject({ code: 'unavailable' })
 })
 
