@@ -60,11 +60,12 @@ export async function emptyGroup(place: Place, name: string): Promise<void> {
 /** Empties and deletes it. */
 export async function removeGroup(place: Place, name: string): Promise<void> {
   await emptyGroup(place, name)
-  for (const folder of foldersOf(place, name)) await removeFolder(folder)
+  for (const folder of await foldersWithin(place, name)) await removeFolder(folder)
 }
 
 export async function processesOf(place: Place, name: string): Promise<number[]> {
-  const texts = await Promise.all(entriesOf(place, name).map(readOrEmpty))
+  const files = (await foldersWithin(place, name)).map((folder) => join(folder, 'cgroup.procs'))
+  const texts = await Promise.all(files.map(readOrEmpty))
   return [...new Set(texts.flatMap(pidsOf))]
 }
 
@@ -108,6 +109,18 @@ export async function readUsage(
 
 function foldersOf(place: Place, name: string): string[] {
   return [...new Set(Object.values(place.folders))].map((folder) => join(folder, name))
+}
+
+/** With the groups that a program made in its own, where it may; the innermost first. */
+async function foldersWithin(place: Place, name: string): Promise<string[]> {
+  const deep = async (folder: string): Promise<string[]> => {
+    // One that is not there has none.
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
+    const inner = entries.filter((entry) => entry.isDirectory())
+    const below = await Promise.all(inner.map((entry) => deep(join(folder, entry.name))))
+    return [...below.flat(), folder]
+  }
+  return (await Promise.all(foldersOf(place, name).map(deep))).flat()
 }
 
 async function killV2(place: Place, name: string): Promise<void> {

@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { processesOf } from '#agentd/isolation/group.io.ts'
 import { openGroups } from '#agentd/isolation/groups.io.ts'
@@ -50,6 +50,19 @@ describe.skipIf(!isRoot)('the control groups of this machine', () => {
     await groups.empty('instance-a')
     expect(await processesOf(place, 'instance-a')).toEqual([])
     expect(await groups.busy()).toEqual([])
+    await groups.remove('instance-a')
+    expect(existsSync(join(place.folders.pids, 'instance-a'))).toBe(false)
+  })
+
+  test('F30: groups that a program makes in its own go with it, and what runs in them', async () => {
+    const { groups, place } = await open()
+    const entries = await groups.make('instance-a', {})
+    const inner = entries.map((file) => join(dirname(file), 'one', 'two'))
+    const moves = inner.map((group) => `mkdir -p ${group} && echo $$ >${group}/cgroup.procs`)
+    const shell = enter(entries, `${moves.join(' && ')} && echo up; exec sleep 600`)
+    await once(shell.stdout, 'data')
+    expect(await groups.busy()).toEqual(['instance-a'])
+    expect(await groups.processes('instance-a')).toEqual([shell.pid])
     await groups.remove('instance-a')
     expect(existsSync(join(place.folders.pids, 'instance-a'))).toBe(false)
   })
