@@ -42,6 +42,7 @@ function nextStep({ code, message }: TucanoError): string | undefined {
     case 'starting':
       return 'the controller has just been started; try again in a moment'
     case 'not_found':
+      if (message.includes('tucano ')) return undefined // It says it itself.
       if (/service|instance/.test(message))
         return 'tucano services and tucano ps list what there is'
       return /node/.test(message) ? 'tucano nodes lists the workers' : undefined

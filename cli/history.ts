@@ -32,9 +32,9 @@ export const history: Command = {
   summary: 'Revisions of a service and their deployments',
   words: 'SERVICE',
   options: [],
-  details: `STATE of a revision: declared is what shall run, good is what the service goes back
-to when a deployment fails, worked is what was good before. To go back yourself:
-tucano rollback SERVICE REVISION`,
+  details: `STATE of a revision: declared is what shall run, good is what the service goes
+back to when a deployment fails, worked is what was good before. To go back
+yourself: tucano rollback SERVICE REVISION`,
   async run({ words: [service = ''], screen, client, now }) {
     const api = await client()
     const answer = await api.get<HistoryAnswer>(servicePath(service, '/history'))

@@ -9,13 +9,22 @@ import type { Screen } from './screen.ts'
 import { plain, plainLine } from './table.ts'
 import { instanceState, shortIds } from './words.ts'
 
+/** The last line of every Node that ends by an error that nobody caught. */
+const NODE_SAYS = /^Node\.js v\d/
+const ERROR = /^(?:Uncaught )?(?:[A-Z]\w*)?Error\b/
+
 export function createProgress(screen: Screen): (detail: ServiceDetail) => void {
   const tell = createInstanceTeller()
   let waiting = ''
-  return ({ instances, deployment, pending }) => {
+  let share: number | undefined
+  return ({ service, instances, deployment, pending }) => {
     const short = shortIds(instances.map(({ id }) => id))
     for (const instance of tell(instances)) {
       for (const line of linesOf(screen, instance, short)) screen.note(line)
+    }
+    if (service.rollout !== undefined && service.rollout.percent !== share) {
+      share = service.rollout.percent
+      screen.note(`  the new revision gets ${share} % of the requests`)
     }
     const lines = pending.map((one) => `  ${waitsForPlace(one)}`)
     if (lines.length > 0 && lines.join() !== waiting) for (const line of lines) screen.note(line)
@@ -45,18 +54,28 @@ function linesOf(screen: Screen, instance: Instance, short: (id: string) => stri
   return [`${seat}${tone === undefined ? text : screen.paintNote(tone, text)}${port}${why}`]
 }
 
-/** `try 1 of 6, again in 2 s`; both instants are of the controller's clock. */
+/**
+ * `try 1, again in 2 s`; both instants are of the controller's clock. Of how many is not said: a
+ * deployment on trial is judged before an instance has used up its own.
+ */
 function triesText({ attempt, retryAt, changedAt, why }: Instance): string {
   if (retryAt === undefined) return `try ${attempt - 1}, the next one is under way`
-  const counted = /^try \d+ of \d+/.exec(why)?.[0] ?? `try ${attempt}`
+  const counted = /^try \d+/.exec(why)?.[0] ?? `try ${attempt}`
   return `${counted}, again in ${durationText(Math.max(0, retryAt - changedAt))}`
 }
 
-/** Of a program that ended the last line that it said, else what its health check answered last. */
+/**
+ * Of a program that ended the last line that it said; where it died of an error that it named, that
+ * line instead, since Node goes on with a stack and its version. Else the last health check.
+ */
 function lastWordOf({ failure }: Instance): string[] {
   if (failure === undefined) return []
   const hasEnded = failure.exit_code !== undefined || failure.exit_signal !== undefined
-  const line = failure.log_tail?.findLast((one) => one.trim() !== '')
+  const lines = failure.log_tail ?? []
+  const said = lines.findLast((one) => one.trim() !== '')
+  const line = NODE_SAYS.test(said ?? '')
+    ? (lines.findLast((one) => ERROR.test(one)) ?? said)
+    : said
   const probe = failure.last_probe
   if (probe !== undefined && (!hasEnded || line === undefined)) {
     return [`      last health check: ${plain(probe)}`]

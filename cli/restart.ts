@@ -9,8 +9,8 @@ export const restart: Command = {
   summary: 'Replace all instances of a service',
   words: 'SERVICE',
   options: waitOptions,
-  details: `By the way of its update, as if it were another program: no request is lost where
-that loses none. The instances get the secrets as they are now.`,
+  details: `By the way of its update, as if it were another program: no request is lost
+where that loses none. The instances get the secrets as they are now.`,
   async run(context) {
     const [service = ''] = context.words
     const path = servicePath(service, '/restart')

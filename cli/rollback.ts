@@ -10,9 +10,9 @@ export const rollback: Command = {
   summary: 'Bring a service back to a former revision',
   words: 'SERVICE [REVISION]',
   options: waitOptions,
-  details: `To the whole of that revision: its program and its configuration. Without a REVISION
-it is the last one that worked, which after a deployment that went well is the
-one before it. See: tucano history SERVICE`,
+  details: `To the whole of that revision: its program and its configuration. Without a
+REVISION it is the last one that worked, which after a deployment that went well
+is the one before it. See: tucano history SERVICE`,
   async run(context) {
     const [service = '', number] = context.words
     const revision = number === undefined ? undefined : countOf(number, 'revision')

@@ -18,10 +18,10 @@ export const secret: Command = {
     { name: 'restart', summary: 'set: restart the services that use it, one after the other' },
     ...waitOptions,
   ],
-  details: `set reads the value from standard input: tucano secret set NAME < FILE; on a terminal
-it is typed and not shown. It is never a word of the command line. A service names its secrets
-under \`secrets\`; it gets a new value with its next deploy or restart.
-rm is refused while a service uses it.`,
+  details: `set reads the value from standard input: tucano secret set NAME < FILE; on a
+terminal it is typed and not shown. It is never a word of the command line.
+A service names its secrets under \`secrets\`; it gets a new value with its next
+deploy or restart. rm is refused while a service uses it.`,
   async run(context) {
     const [action, name] = context.words
     if (action === 'ls' && name === undefined) return list(context)

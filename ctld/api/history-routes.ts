@@ -143,7 +143,11 @@ function revisionOf(
 function diffOf(service: Service, asked: z.output<typeof diffQuery>): z.input<typeof diffAnswer> {
   const { name, revisions } = service
   const of = (number: number) =>
-    found(revisions, (one) => one.revision === number, `revision ${number} of ${name}`)
+    found(
+      revisions,
+      (one) => one.revision === number,
+      `revision ${number} of ${name}; see tucano history ${name}`,
+    )
   const to = of(asked.to ?? service.revision)
   const before = revisions.findLast((one) => one.revision < to.revision) ?? to
   const from = asked.from === undefined ? before : of(asked.from)

@@ -126,10 +126,42 @@ test('the first failed try is told with its reason, the ones after it are not', 
   settle(cli, { state: 'deploying' }, [failing(2, { why: 'try 2 of 6', retryAt: 9_000 })])
   settle(cli, { state: 'complete_running', why: '1 of 1 running' }, [instance('w1')])
   const { err } = await running.done
-  expect(err).toContain('  w1  -w1-0001  failed: exit 1 (try 1 of 6, again in 2 s)\n')
+  expect(err).toContain('  w1  -w1-0001  failed: exit 1 (try 1, again in 2 s)\n')
   expect(err).toContain('\n      | Error: no such table\n')
   expect(err.match(/failed|waits|starting/g)).toEqual(['failed'])
   expect(err).toContain('  w1  -w1-0001  healthy, port 20001')
+})
+
+test('of an error that ended Node its name is told, not the version that Node says last', async () => {
+  const cli = await createWithService()
+  const running = cli.begin(['deploy', 'api'])
+  await running.said(/deployment d-2/)
+  const log_tail = [
+    ...['/srv/api/server.js:1', 'throw new Error("no table")', '^', '', 'Error: no table'],
+    ...['    at Object.<anonymous> (/srv/api/server.js:1:7)', '', 'Node.js v24.21.0', ''],
+  ]
+  const failure = { error: 'exit 1', exit_code: 1, log_tail }
+  const waiting = { why: 'try 1 of 6 failed: exit 1', changedAt: 5_000, retryAt: 7_000 }
+  const failing = { state: 'deploying', healthy: false, attempt: 1, failure, ...waiting } as const
+  settle(cli, { state: 'deploying' }, [instance('w1', failing)])
+  await running.said(/\| Error: no table/)
+  settle(cli, { state: 'complete_running', why: '1 of 1 running' }, [instance('w1')])
+  expect((await running.done).err).not.toContain('Node.js v24')
+})
+
+test('each step of a canary is told once', async () => {
+  const cli = await createWithService()
+  const running = cli.begin(['deploy', 'api'])
+  await running.said(/deployment d-2/)
+  const canary = (percent: number) =>
+    cli.ctld.step({ configured_services: [aService({ rollout: { since: 0, step: 0, percent } })] })
+  canary(10)
+  await running.said(/gets 10 % of the requests/)
+  canary(10)
+  canary(100)
+  await running.said(/gets 100 % of the requests/)
+  settle(cli, { state: 'complete_running', why: '1 of 1 running' }, [instance('w1')])
+  expect((await running.done).err.match(/gets \d+ %/g)).toEqual(['gets 10 %', 'gets 100 %'])
 })
 
 test('what waits for a place is told once, and named again when the time is up', async () => {

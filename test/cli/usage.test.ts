@@ -35,6 +35,7 @@ test.each([
 test('S28: help lists every command, and each has a help of its own', async () => {
   const all = await tucano('--help')
   expect(all.code).toBe(0)
+  expect(all.out.split('\n').filter(({ length }) => length > 80)).toEqual([])
   expect((await tucano()).out).toBe(all.out)
   const names = commands.map(({ name }) => name)
   const nodes = ['nodes', 'drain', 'undrain', 'unfreeze']
@@ -45,6 +46,7 @@ test('S28: help lists every command, and each has a help of its own', async () =
     const one = await tucano('help', name)
     expect(one.out.startsWith(`${summary}\n\nUsage: tucano ${name}`)).toBe(true)
     expect(await tucano(name, '--help')).toEqual(one)
+    expect(one.out.split('\n').filter(({ length }) => length > 80)).toEqual([])
   }
 })
 
