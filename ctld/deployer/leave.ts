@@ -1,7 +1,9 @@
 // Decides who leaves first where some have to. Pure.
 
 import { isHolding, isServing } from '#ctld/instance.ts'
+import { compare } from '#shared/compare.ts'
 import type { Instance } from '#shared/model.ts'
+import { heapOf, removeFirst, sink } from './heap.ts'
 import type { Action } from './reconcile.ts'
 
 /**
@@ -15,28 +17,35 @@ export function leavingOrder(
 ): Instance[] {
   const perNode = new Map<string, number>()
   for (const { node } of mine.filter(isHolding)) perNode.set(node, (perNode.get(node) ?? 0) + 1)
-  const left = [...from]
+  const rankOf = (one: Instance) => (isServing(one) ? 2 : 0) + (isFirst(one) ? 0 : 1)
+  const ranks = [...Map.groupBy(from, rankOf)].sort(([a], [b]) => a - b)
+  return ranks.flatMap(([, alike]) => fullestFirst(alike, perNode))
+}
+
+/** One of the fullest worker after the other; `perNode` falls with each. */
+function fullestFirst(alike: readonly Instance[], perNode: Map<string, number>): Instance[] {
+  const byNode = Map.groupBy(
+    alike.toSorted((a, b) => compare(a.id, b.id)),
+    ({ node }) => node,
+  )
+  const isBefore = ([node, left]: Group, [other, others]: Group) =>
+    (perNode.get(other) ?? 0) - (perNode.get(node) ?? 0) ||
+    compare(others.at(-1)?.id ?? '', left.at(-1)?.id ?? '')
+  const heap = heapOf([...byNode], isBefore)
   const order: Instance[] = []
-  while (left.length > 0) {
-    const first = left.reduce((a, b) => (isBefore(b, a, { perNode, isFirst }) ? b : a))
-    left.splice(left.indexOf(first), 1)
-    perNode.set(first.node, (perNode.get(first.node) ?? 1) - 1)
-    order.push(first)
+  for (let fullest = heap[0]; fullest !== undefined; fullest = heap[0]) {
+    const [node, left] = fullest
+    const newest = left.pop()
+    if (newest !== undefined) order.push(newest)
+    perNode.set(node, (perNode.get(node) ?? 1) - 1)
+    if (left.length === 0) removeFirst(heap, isBefore)
+    else sink(heap, isBefore)
   }
   return order
 }
 
+type Group = [node: string, left: Instance[]]
+
 export function terminate(instance: Instance, why: string): Action {
   return { kind: 'terminate', instance: instance.id, why }
-}
-
-function isBefore(
-  a: Instance,
-  b: Instance,
-  by: { perNode: ReadonlyMap<string, number>; isFirst: (instance: Instance) => boolean },
-): boolean {
-  const serving = Number(isServing(a)) - Number(isServing(b))
-  const named = Number(by.isFirst(b)) - Number(by.isFirst(a))
-  const fullest = (by.perNode.get(b.node) ?? 0) - (by.perNode.get(a.node) ?? 0)
-  return (serving || named || fullest || (a.id < b.id ? 1 : -1)) < 0
 }

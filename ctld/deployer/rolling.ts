@@ -91,19 +91,22 @@ function dropSurplus(context: Context, board: Board, { goal }: RollingRules): Ac
     board.giving = board.giving.filter(stays)
     board.placed = board.placed.filter(stays)
     board.waiting = board.waiting.filter(stays)
-    const isCurrent = (one: Instance) => context.pools.current.includes(one)
+    const current = new Set(context.pools.current)
     actions.push(
-      ...[...gone].map((one) => terminate(one, isCurrent(one) ? why : whyReplaced(one, context))),
+      ...[...gone].map((one) => terminate(one, current.has(one) ? why : whyReplaced(one, context))),
     )
   }
   // One that came back with its node may be better placed than the copy that has its place.
   const isUseless = (one: Instance) => !hasPlace(one) && !isReachable(one, context.nodes)
   const current = [...board.placed, ...board.waiting]
   drop(current, current.length - concurrency, isUseless)
-  for (let left = board.placed.length + board.giving.length; left > concurrency; left -= 1) {
+  const surplus = () => board.placed.length + board.giving.length - concurrency
+  while (surplus() > 0) {
     // A canary that has more than its share, because nobody else was there, gives that up first.
-    const group = board.placed.length > goal ? board.placed : board.giving
-    drop([...board.placed, ...board.giving], 1, (one) => group.includes(one))
+    const over = board.placed.length - goal
+    const group = new Set(over > 0 ? board.placed : board.giving)
+    const count = over > 0 ? Math.min(over, surplus()) : surplus()
+    drop([...board.placed, ...board.giving], count, (one) => group.has(one))
   }
   drop(
     board.waiting,
