@@ -70,15 +70,16 @@ export function createCommandChecks(boot: string): CommandChecks {
 }
 
 async function runNow(check: CommandCheck, boot: string): Promise<ProbeAnswer> {
-  const { argv, mark, timeoutMs, entries, inside } = check
-  // What the program was given, secrets included, whichever agent started it.
-  const environ = await readFile(`/proc/${inside?.pid ?? mark.pid}/environ`, 'utf8')
-  if (!isRunning(mark, boot)) return { ok: false, words: 'its program does not run' }
-  const env = environmentOf(environ)
+  const { argv, mark, timeoutMs, entries } = check
+  const shell = await environmentOf(mark.pid)
   // The shell of a program that has less power than the agent has nothing of its environment.
-  if (inside === undefined && env.HOME === undefined) {
-    return { ok: false, words: 'its program does not run yet' }
-  }
+  const isDressed = shell.HOME === undefined
+  const inside = isDressed ? check.inside : undefined
+  // What the program was given, secrets included, whichever agent started it.
+  const env = inside === undefined ? shell : await environmentOf(inside.pid)
+  if (!isRunning(mark, boot)) return { ok: false, words: 'its program does not run' }
+  if (isDressed && inside === undefined)
+    return { ok: false, words: 'its program has not begun yet' }
   const words = inside?.dress(argv, ENVIRONMENT_FD) ?? argv
   const child = spawn('/bin/sh', ['-c', CHECKER, 'tucano', ...entries, '--', ...words], {
     cwd: `/proc/${mark.pid}/cwd`,
@@ -157,7 +158,8 @@ function killGroup({ pid, exitCode, signalCode }: ChildProcess): void {
   }
 }
 
-function environmentOf(environ: string): Record<string, string> {
+async function environmentOf(pid: number): Promise<Record<string, string>> {
+  const environ = await readFile(`/proc/${pid}/environ`, 'utf8')
   const pairs = environ.split('\0').flatMap((pair): [string, string][] => {
     const at = pair.indexOf('=')
     return at <= 0 ? [] : [[pair.slice(0, at), pair.slice(at + 1)]]

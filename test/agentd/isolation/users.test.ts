@@ -129,6 +129,16 @@ describe.skipIf(process.getuid?.() !== 0)('a program of an agent that is root', 
     })
   })
 
+  test('a command is run as its program is, not as whom the program starts itself', async () => {
+    const { start, programs } = await newAgent('nobody-at-all')
+    const worker = 'setpriv --reuid=65534 --regid=65534 --clear-groups sleep 600'
+    const { id, mark } = await start(`${worker} & sleep 0.2; echo up; wait`)
+    await expect.poll(() => programs.logTail(id)).toEqual(['up'])
+    const way = { kind: 'command' as const, argv: ['/bin/sh', '-c', 'id -u; exit 3'] }
+    const { words } = await programs.probe({ id, mark, port: 1, way, timeoutMs: 10_000 })
+    expect(words).toBe('/bin/sh: exit code 3: 0')
+  })
+
   test('a user that is not there, or is root, is refused; without the usual one it is said', async () => {
     const { start, box } = await newAgent('nobody-at-all')
     expect(box.isolation.user).toBe('root')
