@@ -1,5 +1,5 @@
-// What happens beside a deployment that is on trial: workers that are emptied or lose power, a stop,
-// another number of instances. None of it is the new program's fault, and none of it proves it.
+// What happens beside a deployment that is on trial: workers that are emptied or lose power, a
+// stop, another number of instances. None of it is its program's fault, and none of it proves it.
 
 import { describe, expect, test } from 'vitest'
 import type { Behaviour, Start } from '#test/fakes/programs.ts'
