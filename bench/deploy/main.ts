@@ -14,7 +14,7 @@ const USAGE = `node bench/deploy/main.ts [options]
   --quick      2,000 requests a case instead of 100,000, at 1,000 per second
   --json       one JSON object`
 
-const FULL = { requests: 100_000, rate: 3_000, deploys: 15 }
+const FULL = { requests: 100_000, rate: 2_000, deploys: 15 }
 const QUICK = { requests: 2_000, rate: 1_000, deploys: 3 }
 
 type Found = { machine: MachineFacts; rate: number; latency: DeployLatency; cases: CaseResult[] }

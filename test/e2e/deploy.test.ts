@@ -7,7 +7,7 @@ import { type CaseResult, runCase } from '#bench/deploy/run-case.ts'
 import { short, tableOf } from '#bench/table.ts'
 import { type RealCluster, startCluster } from '#test/helpers/real-cluster.ts'
 
-const SIZE = { requests: 20_000, rate: 2_500 }
+const SIZE = { requests: 20_000, rate: 2_000 }
 
 describe('under load from clients that count', () => {
   const results: CaseResult[] = []
