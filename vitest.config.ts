@@ -2,12 +2,16 @@
 
 import { defineConfig } from 'vitest/config'
 
+/** What is looked for again and again is waited for as long as the machine needs. */
+const patient = { poll: { timeout: 20_000 } }
+
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: 'fast',
+          expect: patient,
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/sim/**', 'test/v2/**'],
           // A test waits for a fact and not for time, so a busy machine may take its time.
@@ -28,6 +32,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          expect: patient,
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,

@@ -1,7 +1,6 @@
 // What a hostile program of an agent that is root tries to get its rights, or another's secrets.
 
 import { spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -54,10 +53,9 @@ describe.skipIf(process.getuid?.() !== 0)('a hostile program of an agent that is
   test('finds no secrets that came to a disk after its start', async () => {
     const { start, programs, dataFolder } = await newAgent('nobody', true)
     const files = [{ name: 'key', text: 'canary' }]
-    const go = `/tmp/${randomUUID()}`
     const spy = await start(
-      `echo up; until [ -e ${go} ]; do sleep 0.05; done
-       read id <${go}; cat ${dataFolder}/secrets/$id/key; echo; echo done`,
+      `echo up; until [ -e $HOME/go ]; do sleep 0.05; done
+       read id <$HOME/go; cat ${dataFolder}/secrets/$id/key; echo; echo done`,
     )
     await expect.poll(() => programs.logTail(spy.id)).toContain('up')
     // One that comes and goes first: an empty folder must not be another one later.
@@ -65,7 +63,7 @@ describe.skipIf(process.getuid?.() !== 0)('a hostile program of an agent that is
     await first.end
     await programs.sweep(first.id)
     const other = await start('exec sleep 600', { files })
-    writeFileSync(join(dataFolder, 'instances', spy.id, go), `${other.id}\n`)
+    writeFileSync(join(dataFolder, 'instances', spy.id, 'home/go'), `${other.id}\n`)
     await expect.poll(() => programs.logTail(spy.id)).toContain('done')
     expect(await programs.logTail(spy.id)).not.toContain('canary')
   })
