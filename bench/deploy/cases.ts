@@ -7,6 +7,7 @@ import type { RealCluster } from '#test/helpers/real-cluster.ts'
 
 const PROGRAM = 'bench/deploy/program'
 const SERVICE = 'steady'
+const INSTANCES = 3
 
 export type Case = {
   name: string
@@ -24,7 +25,8 @@ export const CASES: readonly Case[] = [
   updates('blue-green', { strategy: 'blue_green' }),
   updates('canary', { strategy: 'canary', steps: [34], pause: '500ms' }),
   updates('rolling, ignores SIGTERM', {}, { IGNORE_TERM: '1' }),
-  updates('rolling, 5 s to start', {}, { START_MS: '5000' }),
+  // One instance, so that a change takes seconds and not half a minute.
+  updates('rolling, 5 s to start', {}, { START_MS: '5000' }, 1),
   {
     name: 'rollback',
     async begin(cluster) {
@@ -76,11 +78,12 @@ function updates(
   name: string,
   update: Partial<ServiceConfig['update']>,
   env: Record<string, string> = {},
+  concurrency = INSTANCES,
 ): Case {
   return {
     name,
     async begin(cluster) {
-      const config = await configOf(cluster, update, env)
+      const config = { ...(await configOf(cluster, update, env)), concurrency }
       const revised = (n: number) => ({ ...config, env: { ...env, REVISION: String(n) } })
       await deploy(cluster, revised(0))
       return {
@@ -103,7 +106,7 @@ async function configOf(
 
 async function deploy(cluster: RealCluster, config: ServiceConfig) {
   const { id, revision } = await cluster.declare(config)
-  await whole(cluster, id)
+  await whole(cluster, id, config.concurrency)
   return { revision }
 }
 
@@ -115,12 +118,12 @@ async function command(cluster: RealCluster, method: string, path: string, body:
 }
 
 /** The deployment is complete and what it replaced has ended. */
-async function whole(cluster: RealCluster, id: string): Promise<void> {
+async function whole(cluster: RealCluster, id: string, instances = INSTANCES): Promise<void> {
   const { state, why } = await cluster.settled(id)
   if (state !== 'complete_running') throw new Error(`${SERVICE} is ${state}: ${why}`)
   await cluster.until('what was replaced has ended', async () => {
     const live = (await cluster.instances(SERVICE)).filter(isLive)
-    return live.length === 3 && live.every(({ healthy }) => healthy)
+    return live.length === instances && live.every(({ healthy }) => healthy)
   })
 }
 

@@ -11,11 +11,11 @@ import { type DeployLatency, measureLatency } from './latency.ts'
 import { type CaseResult, runCase } from './run-case.ts'
 
 const USAGE = `node bench/deploy/main.ts [options]
-  --quick      2,000 requests a case instead of 100,000, at 1,000 per second
+  --quick      1,000 requests a case instead of 100,000, at 1,000 per second
   --json       one JSON object`
 
 const FULL = { requests: 100_000, rate: 2_000, deploys: 15 }
-const QUICK = { requests: 2_000, rate: 1_000, deploys: 3 }
+const QUICK = { requests: 1_000, rate: 1_000, deploys: 2 }
 
 type Found = { machine: MachineFacts; rate: number; latency: DeployLatency; cases: CaseResult[] }
 
