@@ -46,9 +46,7 @@ export const CASES: readonly Case[] = [
       await deploy(cluster, await configOf(cluster, {}, {}))
       return {
         async change(n) {
-          const node = `w${((n - 1) % 3) + 1}`
-          await drain(cluster, node)
-          await cluster.api('POST', `/v1/nodes/${node}/undrain`, {})
+          await emptyAndReopen(cluster, n)
         },
       }
     },
@@ -59,9 +57,7 @@ export const CASES: readonly Case[] = [
       await deploy(cluster, await configOf(cluster, {}, {}))
       return {
         async change(n) {
-          const node = `w${((n - 1) % 3) + 1}`
-          await drain(cluster, node)
-          await cluster.api('POST', `/v1/nodes/${node}/undrain`, {})
+          await emptyAndReopen(cluster, n)
           await cluster.api('POST', '/v1/rebalance', {})
           await cluster.until('each node has one', async () => {
             const live = (await cluster.instances(SERVICE)).filter(isLive)
@@ -125,6 +121,13 @@ async function whole(cluster: RealCluster, id: string, instances = INSTANCES): P
     const live = (await cluster.instances(SERVICE)).filter(isLive)
     return live.length === instances && live.every(({ healthy }) => healthy)
   })
+}
+
+/** Each worker in its turn. */
+async function emptyAndReopen(cluster: RealCluster, n: number): Promise<void> {
+  const node = `w${((n - 1) % 3) + 1}`
+  await drain(cluster, node)
+  await cluster.api('POST', `/v1/nodes/${node}/undrain`, {})
 }
 
 async function drain(cluster: RealCluster, node: string): Promise<void> {

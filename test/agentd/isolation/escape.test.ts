@@ -36,15 +36,15 @@ describe.skipIf(process.getuid?.() !== 0)('a hostile program of an agent that is
     }
   })
 
-  test('has no command run as root in a view that it made itself', async (context) => {
+  test('has no command run as root in a view that it made itself', async () => {
     const { start, programs, folder } = await newAgent()
     writeFileSync(join(folder, 'trap'), '#!/bin/sh\nid -u\nexit 9\n', { mode: 0o755 })
     const within = `mount --bind ${folder}/trap /usr/bin/setpriv && echo up; sleep 600; :`
     const { id, mark } = await start(
       `unshare -Urm true || { echo no; exec sleep 600; }; exec unshare -Urm sh -c '${within}'`,
     )
+    // Where a kernel lets nobody make one, the check must pass all the same.
     await expect.poll(() => programs.logTail(id)).not.toEqual([])
-    if ((await programs.logTail(id)).includes('no')) context.skip()
     const way = command('exit 3')
     const { words } = await programs.probe({ id, mark, port: 1, way, timeoutMs: 10_000 })
     expect(words).toBe('/bin/sh: exit code 3')
